@@ -1,0 +1,9 @@
+//! EDGE: files, terminal, exit codes.
+
+use std::process::ExitCode;
+
+/// Runs the program.
+#[must_use]
+pub fn run() -> ExitCode {
+    ExitCode::SUCCESS
+}

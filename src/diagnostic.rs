@@ -1,0 +1,235 @@
+//! A fault in what someone wrote, as a value, and the one place that makes text of it.
+//!
+//! In: codes, messages and [`Origin`]s. Out: the text that people read, with the line it is about. PURE.
+
+use std::fmt::Write as _;
+
+use crate::source::{Origin, SourceTree};
+
+/// Whether it stops the render.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Severity {
+    /// Nothing is rendered.
+    Error,
+    /// The render goes on.
+    Warning,
+}
+
+/// One fault: what, where, why, and what to write instead.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Diagnostic {
+    /// Whether it stops the render.
+    pub severity: Severity,
+    /// Name of the rule, as `chain-port-unmatched`.
+    pub code: &'static str,
+    /// Names the object and the two facts in conflict; lower case, no full stop.
+    pub message: String,
+    /// Where it is.
+    pub origin: Origin,
+    /// What the marked text is, beside the carets.
+    pub label: Option<String>,
+    /// Facts that explain it, each perhaps with its place.
+    pub notes: Vec<(String, Option<Origin>)>,
+    /// What to write instead.
+    pub help: Vec<String>,
+}
+
+impl Diagnostic {
+    /// An error.
+    #[must_use]
+    pub fn error(code: &'static str, origin: Origin, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            code,
+            message: message.into(),
+            origin,
+            label: None,
+            notes: Vec::new(),
+            help: Vec::new(),
+        }
+    }
+
+    /// A warning.
+    #[must_use]
+    pub fn warning(code: &'static str, origin: Origin, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, origin, message) }
+    }
+
+    /// Says what the marked text is.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Adds a fact.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push((note.into(), None));
+        self
+    }
+
+    /// Adds a fact with its place: `note_at("first set here", origin)`.
+    #[must_use]
+    pub fn note_at(mut self, note: impl Into<String>, origin: Origin) -> Self {
+        self.notes.push((note.into(), Some(origin)));
+        self
+    }
+
+    /// Says what to write instead.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help.push(help.into());
+        self
+    }
+
+    /// Says what to write instead where there is something to say.
+    #[must_use]
+    pub fn help_if(self, help: Option<String>) -> Self {
+        match help {
+            Some(help) => self.help(help),
+            None => self,
+        }
+    }
+}
+
+/// Sorts by place and removes what is said twice.
+pub fn sort(diagnostics: &mut Vec<Diagnostic>, tree: &SourceTree<'_>) {
+    diagnostics.sort_by_cached_key(|diagnostic| {
+        let place = diagnostic.origin.file().and_then(|file| tree.source(file)).map(|source| {
+            let position = source.position(diagnostic.origin.offset());
+            (position.path.to_owned(), position.line, position.column)
+        });
+        (diagnostic.severity, place, diagnostic.code, diagnostic.message.clone())
+    });
+    diagnostics.dedup();
+}
+
+/// The text of one diagnostic, closed by a newline.
+#[must_use]
+pub fn render(diagnostic: &Diagnostic, tree: &SourceTree<'_>, colour: bool) -> String {
+    let paint = |code: &'static str| if colour { code } else { "" };
+    let (bold, reset, blue) = (paint("\x1b[1m"), paint("\x1b[0m"), paint("\x1b[1;34m"));
+    let (word, hue) = match diagnostic.severity {
+        Severity::Error => ("error", paint("\x1b[1;31m")),
+        Severity::Warning => ("warning", paint("\x1b[1;33m")),
+    };
+    let mut out = format!("{hue}{word}[{}]{reset}{bold}: {}{reset}\n", diagnostic.code, visible(&diagnostic.message));
+    let mut gutter = String::from(" ");
+    if let Some(source) = diagnostic.origin.file().and_then(|file| tree.source(file)) {
+        let position = source.position(diagnostic.origin.offset());
+        let number = position.line.to_string();
+        gutter = " ".repeat(number.len());
+        let _ = writeln!(out, "{gutter}{blue}-->{reset} {}:{}:{}", position.path, position.line, position.column);
+        let (text, skipped) = excerpt(position.text, position.column - 1);
+        let width = token_width(&text.chars().skip(skipped).collect::<String>());
+        let _ = writeln!(out, "{gutter} {blue}|{reset}");
+        let _ = writeln!(out, "{blue}{number} |{reset} {text}");
+        let carets = format!("{}{hue}{}", " ".repeat(skipped), "^".repeat(width));
+        let label = diagnostic.label.as_deref().map(|label| format!(" {}", visible(label))).unwrap_or_default();
+        let _ = writeln!(out, "{gutter} {blue}|{reset} {carets}{label}{reset}");
+    } else if let Some(label) = &diagnostic.label {
+        let _ = writeln!(out, "  {blue}={reset} note: {}", visible(label));
+    }
+    for (note, origin) in &diagnostic.notes {
+        let place = origin.and_then(|origin| tree.place(origin)).map(|place| format!(" ({place})")).unwrap_or_default();
+        let _ = writeln!(out, "{gutter} {blue}={reset} note: {}{place}", visible(note));
+    }
+    for help in &diagnostic.help {
+        let _ = writeln!(out, "{gutter} {blue}={reset} help: {}", visible(help));
+    }
+    out
+}
+
+/// The part of a long line around column `at` (0-based), tabs as spaces, and where `at` is in it.
+fn excerpt(line: &str, at: usize) -> (String, usize) {
+    const BEFORE: usize = 80;
+    const WIDTH: usize = 160;
+    let start = if at > WIDTH - 40 { at - BEFORE } else { 0 };
+    let text: String = line.chars().skip(start).take(WIDTH).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    (text, at - start)
+}
+
+/// How many characters of `text` belong to the token it begins with.
+fn token_width(text: &str) -> usize {
+    let mut characters = text.chars();
+    let closing = match characters.next() {
+        Some(quote @ ('"' | '\'')) => quote,
+        Some(_) => {
+            let end = text.find(": ").into_iter().chain(text.find(" #")).chain(text.find([',', '}', ']'])).min();
+            let token = text[..end.unwrap_or(text.len())].trim_end();
+            return token.strip_suffix(':').unwrap_or(token).chars().count().max(1);
+        }
+        None => return 1,
+    };
+    characters.position(|c| c == closing).map_or(text.chars().count(), |inside| inside + 2)
+}
+
+/// Control characters of hostile input must not reach a terminal.
+fn visible(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.chars().any(|c| c.is_control() && c != '\n') {
+        text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect::<String>().into()
+    } else {
+        text.into()
+    }
+}
+
+/// The nearest of `candidates` to a misspelt `word`, if one is near enough to be meant.
+#[must_use]
+pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let limit = (word.chars().count() / 3).clamp(1, 3);
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Edit distance with transpositions (optimal string alignment); words are short.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let substitution = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = substitution.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(before[j - 2] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn the_text_has_place_line_carets_notes_and_help() {
+        let files = BTreeMap::from([("a.yaml".to_owned(), "spec:\n  mtu: x # why\n".to_owned())]);
+        let tree = SourceTree::new(&files);
+        let (id, _) = tree.load("a.yaml").unwrap();
+        let diagnostic = Diagnostic::error("variable-type", Origin::new(id, 13), "`mtu` must be an integer")
+            .label("a string")
+            .note_at("declared here", Origin::new(id, 0))
+            .help("write a number");
+        assert_eq!(
+            render(&diagnostic, &tree, false),
+            "error[variable-type]: `mtu` must be an integer\n --> a.yaml:2:8\n  |\n2 |   mtu: x # why\n  |        ^ a string\n  = note: declared here (a.yaml:1:1)\n  = help: write a number\n"
+        );
+    }
+
+    #[test]
+    fn near_misses_are_found_and_far_ones_are_not() {
+        assert_eq!(nearest("nodeSelectro", ["nodeSelector", "template"]), Some("nodeSelector"));
+        assert_eq!(nearest("p2", ["p1", "ovn"]), Some("p1"));
+        assert_eq!(nearest("abc", ["xyz"]), None);
+    }
+}

@@ -1,0 +1,20 @@
+//! Compiles the Git configuration of DPU sites into the objects and Helm values of each cluster.
+//!
+//! ```text
+//! files ─ source::SourceTree ─ yaml::read ─▶ node::Node
+//! base, overlays, site ─ render::layer (merge, provenance, ${{ }}) ─▶ one set of objects
+//!   ─ schema (fields of the release) ─ render::expand (what the operators would create) ─▶ objects per cluster
+//!   ─ validate (rules) ─ render::emit (order, text) ─▶ stream, tree or JSON, written by cli
+//! ```
+//!
+//! Everything but `cli` is pure: no clock, no environment, no file system, no randomness.
+
+pub mod cli;
+pub mod diagnostic;
+pub mod node;
+pub mod render;
+pub mod schema;
+pub mod site;
+pub mod source;
+pub mod validate;
+pub mod yaml;

@@ -1,0 +1,81 @@
+//! What the operators would create out of the user's objects. PURE.
+//!
+//! In: the objects of one site after layers and site-level expressions ([`Input`]). Out: [`Expanded`], the objects that
+//! come beside or instead of them. Expanders read through `Node` and graft; nothing is copied per cluster that is equal.
+
+pub mod dpf;
+
+use std::collections::BTreeMap;
+
+use crate::diagnostic::Diagnostic;
+use crate::node::Node;
+use crate::render::object::ObjectId;
+use crate::site::{Inventory, Site};
+
+/// Where an expression that waited is evaluated.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Scope {
+    /// A cluster, by its index in [`Site::clusters`].
+    Cluster(usize),
+    /// A host, by its index in [`Inventory::hosts`].
+    Host(usize),
+    /// A card: host and card index. `cluster`, `host` and `dpu` are in scope.
+    Dpu(usize, usize),
+}
+
+/// Evaluates what waits for a cluster, host or card. Faults are kept by the implementation.
+pub trait Evaluate {
+    /// `node` with every expression evaluated in `scope`; the same node if there is none.
+    fn evaluate(&self, node: &Node, scope: Scope) -> Node;
+}
+
+/// The objects of one site.
+pub struct Input<'a> {
+    /// The site.
+    pub site: &'a Site,
+    /// Its inventory.
+    pub inventory: &'a Inventory,
+    /// Objects of the management cluster.
+    pub management: &'a BTreeMap<ObjectId, Node>,
+    /// Objects that the user wrote for DPU clusters, by index in [`Site::clusters`].
+    pub clusters: &'a [BTreeMap<ObjectId, Node>],
+    /// For expressions that wait.
+    pub evaluate: &'a dyn Evaluate,
+}
+
+/// What expansion makes.
+#[derive(Default)]
+pub struct Expanded {
+    /// New objects of the management cluster.
+    pub management: Vec<Node>,
+    /// New objects of each DPU cluster, by index in [`Site::clusters`].
+    pub clusters: Vec<Vec<Node>>,
+    /// Objects that have no reader where they would go (`DPUService`s in between, Sets whose nodes are known):
+    /// written only on request. Management first, then by cluster index.
+    pub intermediate: Vec<Node>,
+    /// The same for each DPU cluster.
+    pub cluster_intermediate: Vec<Vec<Node>>,
+    /// Objects of the user that are replaced by what was made of them, and are therefore not written.
+    pub consumed: Vec<ObjectId>,
+    /// Helm values of each service: cluster index, `DPUService` name, values.
+    pub values: Vec<(usize, String, Node)>,
+    /// Secrets that the site needs.
+    pub secrets: Vec<SecretNeed>,
+    /// Faults.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A Secret that must be there, and why.
+#[derive(Clone, Debug)]
+pub struct SecretNeed {
+    /// `None` for the management cluster, else the index of the DPU cluster.
+    pub cluster: Option<usize>,
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Who needs it and for what, for the message.
+    pub reason: String,
+    /// Where that is written.
+    pub origin: crate::source::Origin,
+}

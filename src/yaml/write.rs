@@ -1,0 +1,1 @@
+//! Node to YAML and JSON text.
