@@ -78,7 +78,7 @@ impl PartialEq for Node {
 
 impl fmt::Debug for Map {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter().map(|(key, value)| (key, value))).finish()
+        f.debug_map().entries(self.iter()).finish()
     }
 }
 

@@ -168,7 +168,7 @@ impl Reader<'_, '_> {
                     let Some(text) = node.as_str() else {
                         return Err(Box::new(Diagnostic::error("yaml-key", origin, "a key must be a scalar")));
                     };
-                    return self.key(&text.to_owned(), ScalarStyle::DoubleQuoted, origin);
+                    return self.key(text, ScalarStyle::DoubleQuoted, origin);
                 }
                 self.finish(node);
             }
