@@ -3,15 +3,34 @@
 //! In: the files of a repository and the folder of a site. Out: [`RenderedSite`], its objects in order with their text, or
 //! every fault.
 
+mod emit;
 pub mod expand;
+mod expression;
+mod filters;
+mod layer;
+pub mod merge;
 pub mod object;
+mod patch;
+mod placement;
+mod scope;
+mod template;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::node::Node;
-use crate::source::{Files, SourceTree};
+use crate::site::parse;
+use crate::site::{ApiKind, Declaration, Inventory, Site};
+use crate::source::{Files, Origin, SourceTree};
+use crate::yaml::scalar;
+use emit::{Printer, SharedTexts};
+use expand::{Expanded, Input};
+use expression::Templates;
+use layer::{Fold, Layers, SiteFile};
 use object::{Destination, ObjectId};
+use placement::Placed;
+use scope::{Level, Scopes};
 
 /// What a caller may ask for.
 #[derive(Clone, Debug, Default)]
@@ -22,11 +41,16 @@ pub struct Options {
     pub intermediate: bool,
     /// In operator mode: also what DPF's controllers would make, as a preview.
     pub expand: bool,
+    /// Also the Helm values as files.
+    pub values: bool,
 }
 
 /// A repository of sites. Layers are parsed once and shared by every site rendered from it, from any thread.
 pub struct Repository<'f> {
     tree: SourceTree<'f>,
+    layers: Layers,
+    templates: Templates,
+    texts: SharedTexts,
 }
 
 /// What a render says: the product unless a fault forbids it, and all faults and warnings, sorted by place.
@@ -42,7 +66,12 @@ impl<'f> Repository<'f> {
     /// A repository over `files`; nothing is read yet.
     #[must_use]
     pub fn new(files: &'f dyn Files) -> Self {
-        Self { tree: SourceTree::new(files) }
+        Self {
+            tree: SourceTree::new(files),
+            layers: Layers::default(),
+            templates: Templates::default(),
+            texts: SharedTexts::default(),
+        }
     }
 
     /// The files read so far, for messages.
@@ -53,9 +82,292 @@ impl<'f> Repository<'f> {
 
     /// Renders the site whose folder, from the root, is `folder`. Validates the whole of it.
     #[must_use]
-    pub fn render(&self, folder: &str, _options: &Options) -> Outcome {
-        let site = RenderedSite { name: folder.to_owned(), destinations: Vec::new() };
-        Outcome { site: Some(site), diagnostics: Vec::new() }
+    pub fn render(&self, folder: &str, options: &Options) -> Outcome {
+        let mut faults = Vec::new();
+        let site = self.site(folder, options, &mut faults);
+        let refused = faults.iter().any(|fault| fault.severity == Severity::Error);
+        diagnostic::sort(&mut faults, &self.tree);
+        Outcome { site: site.filter(|_| !refused), diagnostics: faults }
+    }
+
+    /// The main path; `None` where it cannot go on.
+    fn site(&self, folder: &str, options: &Options, faults: &mut Vec<Diagnostic>) -> Option<RenderedSite> {
+        let path = format!("{folder}/site.yaml");
+        let documents = match layer::documents_of(&self.tree, &path, faults) {
+            Ok(documents) => documents,
+            Err(error) => {
+                faults.push(layer::unreadable(&self.tree, &path, &error));
+                return None;
+            }
+        };
+        let site = self.site_document(&documents, folder, &path, faults)?;
+        let stack = self.layers.stack(&self.tree, &site.layers, folder, faults);
+        let inventory = self.inventory(&site, faults);
+        let below = stack.layers().map(|layer| &layer.vars).chain([&site.vars]);
+        let vars = below.fold(Node::map([], Origin::NONE), |below, above| scope::merge_vars(&below, above));
+        // The nearest declaration counts.
+        let declared: BTreeMap<String, Declaration> =
+            stack.layers().flat_map(|layer| &layer.declare).map(|one| (one.name.clone(), one.clone())).collect();
+        let set = self.set(&options.set, &declared, faults);
+        let scopes = Scopes::new(&self.tree, &self.templates, &site, &inventory, vars, set);
+        scopes.check_declarations(&declared);
+        let file = SiteFile { folder, path: &path, documents: &documents };
+        let naming = |node: &Node| scopes.evaluate_at(node, Level::Site).unwrap_or_else(|| node.clone());
+        let mut fold = self.layers.fold(&self.tree, &stack, &file, &naming, |source, faults| {
+            template::documents(source, &self.tree, &scopes, faults)
+        });
+        faults.append(&mut fold.faults);
+        let placed = placement::place(&fold, &site, &inventory, &scopes, faults);
+        faults.append(&mut scopes.take_faults());
+        if faults.iter().any(|fault| fault.severity == Severity::Error) {
+            // What was not read would be reported as missing by every rule.
+            return None;
+        }
+        let input = Input {
+            site: &site,
+            inventory: &inventory,
+            management: &placed.management,
+            clusters: &placed.clusters,
+            evaluate: &scopes,
+        };
+        let mut expanded = expand::expand(&input, options);
+        faults.append(&mut expanded.diagnostics);
+        faults.append(&mut scopes.take_faults());
+        let finished = finish(&input, &placed, expanded, &fold, options, &scopes, faults);
+        Some(self.print(&site, &finished, &fold, options))
+    }
+
+    fn site_document(
+        &self,
+        documents: &[Node],
+        folder: &str,
+        path: &str,
+        faults: &mut Vec<Diagnostic>,
+    ) -> Option<Site> {
+        let mut found: Option<Site> = None;
+        for document in documents {
+            if document.text(&["kind"]) != Some("Site") || parse::kind(document, faults) != Some(ApiKind::Site) {
+                continue;
+            }
+            if let Some(first) = &found {
+                let fault = Diagnostic::error("duplicate-object", document.origin(), "a second Site in one file");
+                faults.push(fault.note_at("the first is here", first.node.origin()));
+                continue;
+            }
+            found = Some(parse::site(document, folder, faults));
+        }
+        if found.is_none() && !faults.iter().any(|fault| fault.severity == Severity::Error) {
+            let origin = documents.first().map_or_else(|| self.start_of(path), Node::origin);
+            let fault = Diagnostic::error("site-missing", origin, format!("{path} holds no Site"));
+            faults.push(
+                fault.help(format!("it begins with `apiVersion: {}` and `kind: Site`", crate::site::API_VERSION)),
+            );
+        }
+        found
+    }
+
+    fn start_of(&self, path: &str) -> Origin {
+        let (file, _) = self.tree.add(path, String::new());
+        Origin::new(file, 0)
+    }
+
+    fn inventory(&self, site: &Site, faults: &mut Vec<Diagnostic>) -> Inventory {
+        let Some((path, origin)) = &site.inventory else { return Inventory::default() };
+        let documents = match layer::documents_of(&self.tree, path, faults) {
+            Ok(documents) => documents,
+            Err(error) => {
+                faults.push(Diagnostic::error(
+                    "inventory-missing",
+                    *origin,
+                    format!("the inventory {path} cannot be read: {error}"),
+                ));
+                return Inventory::default();
+            }
+        };
+        let found =
+            documents.iter().find(|document| parse::kind(document, &mut Vec::new()) == Some(ApiKind::Inventory));
+        let Some(document) = found else {
+            faults.push(Diagnostic::error("inventory-missing", *origin, format!("{path} holds no Inventory")));
+            return Inventory::default();
+        };
+        let inventory = parse::inventory(document, faults);
+        for dpu in inventory.hosts.iter().flat_map(|host| &host.dpus) {
+            if !site.clusters.iter().any(|cluster| cluster.name == dpu.cluster) {
+                let names: Vec<&str> = site.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+                let message =
+                    format!("the card `{}` joins `{}`, which is no cluster of this site", dpu.node_name, dpu.cluster);
+                let fault = Diagnostic::error("unknown-destination", dpu.origin, message);
+                faults.push(fault.help(match diagnostic::nearest(&dpu.cluster, names.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("the clusters are: {}", names.join(", ")),
+                }));
+            }
+        }
+        inventory
+    }
+
+    /// The variables of `--set`, by declared type, else as Helm reads them.
+    fn set(
+        &self,
+        set: &[(String, String)],
+        declared: &BTreeMap<String, Declaration>,
+        faults: &mut Vec<Diagnostic>,
+    ) -> Node {
+        let mut vars = Node::map([], Origin::NONE);
+        for (name, text) in set {
+            let (file, _) = self.tree.add("--set", format!("{name}={text}"));
+            let origin = Origin::new(file, u32::try_from(name.len() + 1).unwrap_or_default());
+            let path: Vec<&str> = name.split('.').collect();
+            if path.iter().any(|part| part.is_empty()) {
+                faults.push(Diagnostic::error(
+                    "unknown-field",
+                    Origin::new(file, 0),
+                    format!("`{name}` is not the name of a variable"),
+                ));
+                continue;
+            }
+            let is_string = path.len() == 1
+                && declared.get(name).is_some_and(|declared| declared.kind == Some(crate::site::VariableType::String));
+            let value = if is_string { crate::node::Value::Str(text.as_str().into()) } else { scalar::resolve(text) };
+            vars = vars.with_at(&path, Node::new(value, origin));
+        }
+        vars
+    }
+
+    fn print(&self, site: &Site, finished: &Finished, fold: &Fold, options: &Options) -> RenderedSite {
+        let lasting: BTreeSet<usize> = fold
+            .objects
+            .values()
+            .filter(|folded| folded.lasting && !folded.raw.node.has_expression())
+            .map(|folded| folded.raw.node.address())
+            .collect();
+        let mut printer = Printer::new(&self.texts);
+        let is_lasting = |node: &Node| lasting.contains(&node.address());
+        let files = |values: &BTreeMap<String, Node>| {
+            let wanted = values.iter().filter(|_| options.values);
+            wanted.map(|(name, values)| emit::values_file(name, values)).collect()
+        };
+        let management = printer.destination(
+            Destination::Management,
+            &finished.management,
+            is_lasting,
+            files(&finished.management_values),
+        );
+        let clusters = site.clusters.iter().zip(finished.clusters.iter().zip(&finished.cluster_values));
+        let clusters = clusters.map(|(cluster, (objects, values))| {
+            let destination = Destination::Cluster(cluster.name.as_str().into());
+            printer.destination(destination, objects, is_lasting, files(values))
+        });
+        let destinations = [management].into_iter().chain(clusters.collect::<Vec<_>>()).collect();
+        RenderedSite { name: site.name.clone(), destinations }
+    }
+}
+
+/// All objects of all destinations, after expansion and patches.
+struct Finished {
+    management: BTreeMap<ObjectId, Node>,
+    clusters: Vec<BTreeMap<ObjectId, Node>>,
+    management_values: BTreeMap<String, Node>,
+    cluster_values: Vec<BTreeMap<String, Node>>,
+}
+
+fn finish(
+    input: &Input<'_>,
+    placed: &Placed,
+    expanded: Expanded,
+    fold: &Fold,
+    options: &Options,
+    scopes: &Scopes<'_>,
+    faults: &mut Vec<Diagnostic>,
+) -> Finished {
+    let consumed: BTreeSet<&ObjectId> = expanded.consumed.iter().collect();
+    let kept = |id: &ObjectId| !consumed.contains(id) || options.intermediate;
+    let mut management: BTreeMap<ObjectId, Node> =
+        placed.management.iter().filter(|(id, _)| kept(id)).map(|(id, node)| (id.clone(), node.clone())).collect();
+    for (id, node) in &management {
+        if !consumed.contains(id) {
+            scopes.report_waiting(node, &id.to_string());
+        }
+    }
+    let mut management_values = BTreeMap::new();
+    for (id, node) in &management {
+        if id.is("argoproj.io", "Application")
+            && let Some(values) = node.at(&["spec", "source", "helm", "valuesObject"])
+        {
+            management_values.insert(id.name.to_string(), values.clone());
+        }
+    }
+    let mut clusters = placed.clusters.clone();
+    for (index, objects) in clusters.iter().enumerate() {
+        for (id, node) in objects {
+            if node.has_expression() {
+                scopes.report_waiting(node, &format!("{id} of `{}`", input.site.clusters[index].name));
+            }
+        }
+    }
+    let shown = |intermediate: Vec<Node>| if options.intermediate { intermediate } else { Vec::new() };
+    add(&mut management, expanded.management.into_iter().chain(shown(expanded.intermediate)), faults);
+    let mut sets = expanded.cluster_intermediate;
+    sets.resize_with(clusters.len(), Vec::new);
+    for ((objects, made), sets) in clusters.iter_mut().zip(expanded.clusters).zip(sets) {
+        add(objects, made.into_iter().chain(shown(sets)), faults);
+    }
+    faults.append(&mut scopes.take_faults());
+    let mut cluster_values = vec![BTreeMap::new(); clusters.len()];
+    for (cluster, name, values) in expanded.values {
+        cluster_values[cluster].insert(name, values);
+    }
+    patch_output(input, fold, &mut management, &mut clusters, faults);
+    Finished { management, clusters, management_values, cluster_values }
+}
+
+/// Adds generated objects to those written by hand.
+fn add(objects: &mut BTreeMap<ObjectId, Node>, made: impl Iterator<Item = Node>, faults: &mut Vec<Diagnostic>) {
+    for node in made {
+        let id = ObjectId::of(&node);
+        match objects.get(&id) {
+            None => {
+                objects.insert(id, node);
+            }
+            // A namespace that the user writes, with labels perhaps, is the one that is needed.
+            Some(_) if id.is("", "Namespace") => {}
+            Some(written) => {
+                let message = format!("{id} is written by hand, and would be generated too");
+                let fault = Diagnostic::error("duplicate-object", written.origin(), message);
+                faults.push(
+                    fault
+                        .note_at("it is generated from here", node.origin())
+                        .help("leave one of them out; to change a generated object use a Patch with `stage: output`"),
+                );
+            }
+        }
+    }
+}
+
+fn patch_output(
+    input: &Input<'_>,
+    fold: &Fold,
+    management: &mut BTreeMap<ObjectId, Node>,
+    clusters: &mut [BTreeMap<ObjectId, Node>],
+    faults: &mut Vec<Diagnostic>,
+) {
+    for patch in &fold.output_patches {
+        let mut hit = false;
+        let named = input.site.clusters.iter().map(|cluster| cluster.name.as_str()).zip(clusters.iter_mut());
+        for (destination, objects) in [("management", &mut *management)].into_iter().chain(named) {
+            for (id, node) in
+                objects.iter_mut().filter(|(id, node)| patch::selects(&patch.target, id, node, destination))
+            {
+                hit = true;
+                match patch::apply(patch, node, id) {
+                    Ok(patched) => *node = patched,
+                    Err(fault) => faults.push(*fault),
+                }
+            }
+        }
+        if !hit {
+            faults.push(layer::no_match(patch, management.keys().chain(clusters.iter().flat_map(BTreeMap::keys))));
+        }
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! In: nodes. Out: checked structs; whatever is unknown, missing or of the wrong type is a diagnostic. PURE.
 
+mod fields;
+pub mod parse;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -208,4 +211,148 @@ pub struct Dpu {
     pub vars: Node,
     /// Where the entry begins.
     pub origin: Origin,
+}
+
+/// Our kinds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ApiKind {
+    /// [`Site`].
+    Site,
+    /// [`Layer`].
+    Layer,
+    /// [`Patch`].
+    Patch,
+    /// [`Inventory`].
+    Inventory,
+}
+
+impl ApiKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Site, Self::Layer, Self::Patch, Self::Inventory];
+
+    /// As written in `kind`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Site => "Site",
+            Self::Layer => "Layer",
+            Self::Patch => "Patch",
+            Self::Inventory => "Inventory",
+        }
+    }
+}
+
+/// `kind: Layer`.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// `spec.layers`: what it is built on, paths from the repository's root.
+    pub layers: Vec<(String, Origin)>,
+    /// `spec.destination` of its objects.
+    pub destination: Option<(String, Origin)>,
+    /// `spec.vars`; a map.
+    pub vars: Node,
+    /// `spec.declare`.
+    pub declare: Vec<Declaration>,
+    /// Where the document begins.
+    pub origin: Origin,
+}
+
+/// An entry of `spec.declare`: a variable that somebody must set, and what it may be.
+#[derive(Clone, Debug)]
+pub struct Declaration {
+    /// Name of the variable.
+    pub name: String,
+    /// Its type; any where absent.
+    pub kind: Option<VariableType>,
+    /// Least number, or least length of a string or list.
+    pub minimum: Option<f64>,
+    /// Greatest number, or greatest length of a string or list.
+    pub maximum: Option<f64>,
+    /// Values allowed; any where empty.
+    pub choices: Vec<Node>,
+    /// Where it is declared.
+    pub origin: Origin,
+}
+
+/// Types of variables, by the names of JSON Schema.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum VariableType {
+    /// Text.
+    String,
+    /// A number without fraction.
+    Integer,
+    /// Any number.
+    Number,
+    /// True or false.
+    Boolean,
+    /// A list.
+    Array,
+    /// A map.
+    Object,
+}
+
+impl VariableType {
+    /// As written in `type`.
+    pub const NAMES: [(&'static str, Self); 6] = [
+        ("string", Self::String),
+        ("integer", Self::Integer),
+        ("number", Self::Number),
+        ("boolean", Self::Boolean),
+        ("array", Self::Array),
+        ("object", Self::Object),
+    ];
+}
+
+/// `kind: Patch`.
+#[derive(Clone, Debug)]
+pub struct Patch {
+    /// `metadata.name`.
+    pub name: String,
+    /// When it is applied.
+    pub stage: Stage,
+    /// To what.
+    pub target: Target,
+    /// RFC 6902 operations, in order.
+    pub operations: Vec<Node>,
+    /// Where the document begins.
+    pub origin: Origin,
+}
+
+/// When a patch is applied.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stage {
+    /// In its layer's turn.
+    Input,
+    /// After expansion, generated objects too.
+    Output,
+}
+
+/// What a patch selects; every member that is given must match. Names may hold `*`.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// API group.
+    pub group: Option<String>,
+    /// Kind.
+    pub kind: Option<String>,
+    /// Namespace.
+    pub namespace: Option<String>,
+    /// Name.
+    pub name: Option<String>,
+    /// Labels that the object must have.
+    pub labels: BTreeMap<String, String>,
+    /// `management`, or a cluster's name.
+    pub destination: Option<String>,
+    /// Where it is written.
+    pub origin: Origin,
+}
+
+/// `dpu-render.dev/for-each`.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum ForEach {
+    /// One object per DPU cluster.
+    Clusters,
+    /// One per host.
+    Hosts,
+    /// One per card.
+    Dpus,
 }

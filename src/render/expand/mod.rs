@@ -79,3 +79,16 @@ pub struct SecretNeed {
     /// Where that is written.
     pub origin: crate::source::Origin,
 }
+
+/// What the site's operators would create, as far as the site's mode asks for it.
+#[must_use]
+pub fn expand(input: &Input<'_>, options: &super::Options) -> Expanded {
+    let wanted = input.site.mode == crate::site::Mode::Standalone || options.expand;
+    let mut expanded = if wanted { dpf::expand(input) } else { Expanded::default() };
+    expanded.clusters.resize_with(input.site.clusters.len(), Vec::new);
+    if input.site.mode == crate::site::Mode::Operator {
+        // DPF's controllers read the user's objects: they stay.
+        expanded.consumed.clear();
+    }
+    expanded
+}

@@ -1,0 +1,312 @@
+//! Two nodes to one: the later over the earlier. PURE.
+//!
+//! Maps merge deeply, the later scalar wins and remembers what it replaced, `null` removes, lists are replaced unless they
+//! have a merge key; `$patch: delete | replace` works as in a strategic merge patch. Below `values` and `valuesObject`
+//! Helm's rules hold instead: explicit nulls are kept, lists are atomic. Unchanged subtrees are shared.
+
+use crate::diagnostic::Diagnostic;
+use crate::node::{Entry, Map, Node, Value};
+
+/// Lists whose items are told apart by a key: group, kind (`*` for any), the path's end, the keys, first that is present wins.
+///
+/// Kubernetes' own are `patchMergeKey` in `k8s.io/api` v0.34; DPF's are lists whose items have a name of their own.
+const MERGE_KEYS: &[(&str, &str, &[&str], &[&str])] = &[
+    ("svc.dpu.nvidia.com", "DPUDeployment", &["dpus", "dpuSets"], &["nameSuffix"]),
+    ("svc.dpu.nvidia.com", "DPUServiceConfiguration", &["spec", "interfaces"], &["name"]),
+    ("provisioning.dpu.nvidia.com", "DPUFlavor", &["spec", "nvconfig"], &["device"]),
+    ("provisioning.dpu.nvidia.com", "DPUFlavor", &["spec", "configFiles"], &["path"]),
+    ("nv-ipam.nvidia.com", "CIDRPool", &["spec", "staticAllocations"], &["nodeName"]),
+    ("", "*", &["containers"], &["name"]),
+    ("", "*", &["initContainers"], &["name"]),
+    ("", "*", &["env"], &["name"]),
+    ("", "*", &["volumes"], &["name"]),
+    ("", "*", &["volumeMounts"], &["mountPath"]),
+    ("", "*", &["volumeDevices"], &["devicePath"]),
+    ("", "*", &["imagePullSecrets"], &["name"]),
+    ("", "*", &["hostAliases"], &["ip"]),
+    ("", "*", &["topologySpreadConstraints"], &["topologyKey"]),
+    ("", "Service", &["spec", "ports"], &["port"]),
+    ("", "*", &["containers", "ports"], &["containerPort"]),
+    ("", "ServiceAccount", &["secrets"], &["name"]),
+    ("", "*", &["metadata", "ownerReferences"], &["uid"]),
+];
+
+/// Groups of Kubernetes' own kinds, which share their merge keys.
+const KUBERNETES_GROUPS: [&str; 4] = ["", "apps", "batch", "autoscaling"];
+
+/// Where a merge stands.
+struct Merge<'a> {
+    group: &'a str,
+    kind: &'a str,
+    path: Vec<&'a str>,
+    faults: &'a mut Vec<Diagnostic>,
+}
+
+/// `above` over `below`, two objects of one group and kind.
+#[must_use]
+pub fn merge(below: &Node, above: &Node, group: &str, kind: &str, faults: &mut Vec<Diagnostic>) -> Node {
+    Merge { group, kind, path: Vec::new(), faults }.node(below, above).unwrap_or_else(|| above.clone())
+}
+
+/// Helm's coalescing of two values trees: `above` wins, maps merge, lists are atomic, explicit nulls stay.
+///
+/// Mirrors `chartutil.CoalesceTables` as DPF v24.10 calls it (`internal/dpuservice/utils`).
+#[must_use]
+pub fn helm(below: &Node, above: &Node) -> Node {
+    let (Some(old), Some(new)) = (below.as_map(), above.as_map()) else {
+        return above.over(below);
+    };
+    if new.is_empty() {
+        return below.clone();
+    }
+    merge_entries(below, old, new, |earlier, entry| {
+        Some(earlier.map_or_else(|| entry.value.clone(), |earlier| helm(earlier, &entry.value)))
+    })
+}
+
+/// Walks two sorted maps once; `member` makes the value of each key of `new`, `None` to leave it out.
+fn merge_entries<'n>(
+    below: &Node,
+    old: &Map,
+    new: &'n Map,
+    mut member: impl FnMut(Option<&Node>, &'n Entry) -> Option<Node>,
+) -> Node {
+    let mut entries: Vec<Entry> = Vec::with_capacity(old.len() + new.len());
+    let mut rest = old.entries().iter().peekable();
+    for entry in new.entries() {
+        while let Some(earlier) = rest.next_if(|earlier| earlier.key.text < entry.key.text) {
+            entries.push(earlier.clone());
+        }
+        let earlier = rest.next_if(|earlier| earlier.key.text == entry.key.text).map(|earlier| &earlier.value);
+        if let Some(value) = member(earlier, entry) {
+            entries.push(Entry { key: entry.key.clone(), value });
+        }
+    }
+    entries.extend(rest.cloned());
+    below.with_value(Value::Map(Map::new(entries)))
+}
+
+impl<'a> Merge<'a> {
+    /// `None` where the result is that nothing is there.
+    fn node(&mut self, below: &Node, above: &'a Node) -> Option<Node> {
+        match (below.value(), above.value()) {
+            (Value::Map(old), Value::Map(new)) => self.maps(below, old, above, new),
+            (Value::List(old), Value::List(new)) => Some(self.lists(below, old, above, new)),
+            _ => Some(above.over(below)),
+        }
+    }
+
+    fn maps(&mut self, below: &Node, old: &Map, above: &'a Node, new: &'a Map) -> Option<Node> {
+        match self.directive(new) {
+            Some("delete") => return None,
+            Some(_) => return Some(above.without("$patch").over(below)),
+            None => {}
+        }
+        Some(merge_entries(below, old, new, |earlier, entry| self.member(earlier, entry)))
+    }
+
+    fn member(&mut self, earlier: Option<&Node>, entry: &'a Entry) -> Option<Node> {
+        let free = is_free_form(&entry.key.text);
+        if entry.value.is_null() {
+            return None;
+        }
+        match earlier {
+            None if free => Some(entry.value.clone()),
+            None => Some(clean(&entry.value)),
+            Some(earlier) if free => Some(helm(earlier, &entry.value)),
+            Some(earlier) => {
+                self.path.push(&entry.key.text);
+                let merged = self.node(earlier, &entry.value);
+                self.path.pop();
+                merged
+            }
+        }
+    }
+
+    /// The value of `$patch`, if it is one that exists.
+    fn directive(&mut self, map: &'a Map) -> Option<&'a str> {
+        let entry = map.entry("$patch")?;
+        let text = entry.value.as_str().unwrap_or_default();
+        if !matches!(text, "delete" | "replace") {
+            let fault =
+                Diagnostic::error("patch-directive", entry.value.origin(), format!("`$patch: {text}` is not known"));
+            self.faults.push(fault.help("write `$patch: delete` or `$patch: replace`"));
+            return Some("replace");
+        }
+        Some(text)
+    }
+
+    fn merge_key(&self) -> Option<&'static str> {
+        let kubernetes = KUBERNETES_GROUPS.contains(&self.group);
+        let found = MERGE_KEYS.iter().find(|(group, kind, end, _)| {
+            (*group == self.group || (group.is_empty() && kubernetes))
+                && (*kind == "*" || *kind == self.kind)
+                && self.path.ends_with(end)
+        });
+        found.and_then(|(.., keys)| keys.first()).copied()
+    }
+
+    fn lists(&mut self, below: &Node, old: &[Node], above: &'a Node, new: &'a [Node]) -> Node {
+        let replaced = new.iter().any(|item| item.text(&["$patch"]) == Some("replace") && item.fields(&[]).len() == 1);
+        if replaced {
+            let items = new.iter().filter(|item| item.get("$patch").is_none()).cloned().collect();
+            return above.with_value(Value::List(items)).over(below);
+        }
+        let Some(key) = self.merge_key() else { return above.over(below) };
+        if !new.iter().all(|item| item.get(key).is_some()) {
+            return above.over(below);
+        }
+        let mut items: Vec<Node> = old.to_vec();
+        for item in new {
+            let at = items.iter().position(|existing| existing.get(key) == item.get(key));
+            match at {
+                Some(index) => {
+                    let existing = items[index].clone();
+                    match self.node(&existing, item) {
+                        Some(merged) => items[index] = merged,
+                        None => {
+                            items.remove(index);
+                        }
+                    }
+                }
+                None if item.text(&["$patch"]) == Some("delete") => {
+                    let what = item.get(key).map(|value| value.to_json().to_string()).unwrap_or_default();
+                    let message = format!("`$patch: delete` finds no item with `{key}: {what}`");
+                    self.faults.push(Diagnostic::error("patch-no-match", item.origin(), message));
+                }
+                None => items.push(clean(item)),
+            }
+        }
+        below.with_value(Value::List(items))
+    }
+}
+
+/// Helm values, in which null has a meaning and keys are free.
+#[must_use]
+pub fn is_free_form(key: &str) -> bool {
+    matches!(key, "values" | "valuesObject")
+}
+
+/// What nothing stands below: directives do their work on nothing and go, nulls too.
+fn clean(node: &Node) -> Node {
+    match node.value() {
+        Value::Map(map) if needs_cleaning(node) => {
+            let entries = map
+                .entries()
+                .iter()
+                .filter(|entry| !entry.value.is_null() && &*entry.key.text != "$patch")
+                .map(|entry| Entry {
+                    key: entry.key.clone(),
+                    value: if is_free_form(&entry.key.text) { entry.value.clone() } else { clean(&entry.value) },
+                })
+                .collect();
+            node.with_value(Value::Map(Map::new(entries)))
+        }
+        Value::List(items) if needs_cleaning(node) => {
+            let kept = items.iter().filter(|item| item.text(&["$patch"]) != Some("delete")).map(clean).collect();
+            node.with_value(Value::List(kept))
+        }
+        _ => node.clone(),
+    }
+}
+
+fn needs_cleaning(node: &Node) -> bool {
+    match node.value() {
+        Value::Map(map) => map
+            .iter()
+            .any(|(key, value)| value.is_null() || key == "$patch" || (!is_free_form(key) && needs_cleaning(value))),
+        Value::List(items) => items.iter().any(needs_cleaning),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Origin;
+    use serde_json::{Value as Json, json};
+
+    fn merged(group: &str, kind: &str, below: Json, above: Json) -> Json {
+        let node = |json: &Json| Node::from_json(json, Origin::NONE);
+        let mut faults = Vec::new();
+        let merged = merge(&node(&below), &node(&above), group, kind, &mut faults).to_json();
+        assert!(faults.is_empty(), "{faults:?}");
+        merged
+    }
+
+    #[test]
+    fn maps_merge_null_removes_and_lists_are_replaced() {
+        assert_eq!(
+            merged("x", "Y", json!({"a": {"b": 1, "c": 2}, "l": [1]}), json!({"a": {"b": null, "d": 3}, "l": [2]})),
+            json!({"a": {"c": 2, "d": 3}, "l": [2]})
+        );
+        assert_eq!(
+            merged("x", "Y", json!({"a": {"b": 1}}), json!({"a": {"$patch": "replace", "c": 1}})),
+            json!({"a": {"c": 1}})
+        );
+        assert_eq!(
+            merged("x", "Y", json!({"a": {"b": 1}, "c": 1}), json!({"a": {"$patch": "delete"}})),
+            json!({"c": 1})
+        );
+        assert_eq!(merged("x", "Y", json!({}), json!({"a": {"b": null}})), json!({"a": {}}));
+    }
+
+    #[test]
+    fn helm_values_keep_nulls() {
+        assert_eq!(
+            merged("x", "Y", json!({"values": {"a": {"x": 1}, "l": [1, 2]}}), json!({"values": {"a": null, "l": [3]}})),
+            json!({"values": {"a": null, "l": [3]}})
+        );
+        assert_eq!(
+            merged("x", "Y", json!({}), json!({"valuesObject": {"a": null}})),
+            json!({"valuesObject": {"a": null}})
+        );
+    }
+
+    #[test]
+    fn lists_with_a_merge_key_merge_by_it() {
+        let suffixes = |sets: Json| json!({"spec": {"dpus": {"dpuSets": sets}}});
+        assert_eq!(
+            merged(
+                "svc.dpu.nvidia.com",
+                "DPUDeployment",
+                suffixes(json!([{"nameSuffix": "a", "x": 1}, {"nameSuffix": "b"}])),
+                suffixes(
+                    json!([{"nameSuffix": "c"}, {"nameSuffix": "a", "y": 2}, {"nameSuffix": "b", "$patch": "delete"}])
+                ),
+            ),
+            suffixes(json!([{"nameSuffix": "a", "x": 1, "y": 2}, {"nameSuffix": "c"}]))
+        );
+        let pod = |env: Json| json!({"spec": {"containers": [{"name": "m", "env": env}]}});
+        assert_eq!(
+            merged("", "Pod", pod(json!([{"name": "A", "value": "1"}])), pod(json!([{"name": "B", "value": "2"}]))),
+            pod(json!([{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]))
+        );
+    }
+
+    #[test]
+    fn what_does_not_change_is_shared_and_what_does_remembers() {
+        let node = |json: &Json| Node::from_json(json, Origin::NONE);
+        let below = node(&json!({"a": {"x": 1}, "b": 1}));
+        let result = merge(&below, &node(&json!({"b": 2})), "", "", &mut Vec::new());
+        assert!(result.get("a").unwrap().same(below.get("a").unwrap()));
+        assert_eq!(result.get("b").unwrap().overrode().unwrap().as_i64(), Some(1));
+    }
+
+    #[test]
+    fn values_coalesce_as_helm_does_it() {
+        let node = |json: Json| Node::from_json(&json, Origin::NONE);
+        for (above, below, expected) in [
+            (json!({"a": 1}), json!({"a": 2, "b": 3}), json!({"a": 1, "b": 3})),
+            (json!({"m": {"x": 1}}), json!({"m": {"x": 2, "y": 3}}), json!({"m": {"x": 1, "y": 3}})),
+            (json!({"l": [1]}), json!({"l": [2, 3]}), json!({"l": [1]})),
+            (json!({"m": null}), json!({"m": {"x": 1}}), json!({"m": null})),
+            (json!({"m": 5}), json!({"m": {"x": 1}}), json!({"m": 5})),
+            (json!({"m": {"x": 1}}), json!({"m": 5}), json!({"m": {"x": 1}})),
+            (json!({"m": {"x": 1}}), json!({"m": null}), json!({"m": {"x": 1}})),
+            (json!({"m": {}}), json!({"m": {"x": 1}}), json!({"m": {"x": 1}})),
+        ] {
+            assert_eq!(helm(&node(below), &node(above)).to_json(), expected);
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Where objects go: destinations and `for-each`, and what becomes of them per cluster, host and card. PURE.
+//!
+//! In: folded objects. Out: the objects of the management cluster and of each DPU cluster, evaluated as far as their
+//! destination allows. What does not differ between clusters is one node in all of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::expand::Scope;
+use super::layer::{Fold, Folded};
+use super::merge::merge;
+use super::object::ObjectId;
+use super::scope::{Level, Scopes, cluster_level};
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::node::Node;
+use crate::site::parse::FOR_EACH;
+use crate::site::{ForEach, Inventory, Site};
+use crate::source::Origin;
+
+/// Our annotation for the destination.
+const DESTINATION: &str = "dpu-render.dev/destination";
+/// Our annotation for one object per member.
+const FOR_EACH_KEY: &str = "dpu-render.dev/for-each";
+
+/// A destination as written.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Dest {
+    Management,
+    Clusters,
+    Cluster(Arc<str>),
+}
+
+impl fmt::Display for Dest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Management => "management",
+            Self::Clusters => "clusters",
+            Self::Cluster(name) => name,
+        })
+    }
+}
+
+/// What an object says of where it goes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Placement {
+    pub(super) dest: Option<Dest>,
+    pub(super) for_each: Option<ForEach>,
+}
+
+impl fmt::Display for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.dest.as_ref().unwrap_or(&Dest::Management))
+    }
+}
+
+fn dest(text: &str) -> Dest {
+    match text {
+        "management" => Dest::Management,
+        "clusters" => Dest::Clusters,
+        name => Dest::Cluster(name.into()),
+    }
+}
+
+/// The object without our two annotations, and what they say; `layer` is the layer's own destination.
+pub(super) fn place_of(
+    object: &Node,
+    layer: Option<&(String, Origin)>,
+    faults: &mut Vec<Diagnostic>,
+) -> (Node, Placement) {
+    let mut placement = Placement { dest: layer.map(|(text, _)| dest(text)), for_each: None };
+    let Some(annotations) = object.at(&["metadata", "annotations"]) else { return (object.clone(), placement) };
+    if annotations.get(DESTINATION).is_none() && annotations.get(FOR_EACH_KEY).is_none() {
+        return (object.clone(), placement);
+    }
+    if let Some(text) = annotations.get(DESTINATION).and_then(Node::as_str) {
+        placement.dest = Some(dest(text));
+    }
+    if let Some(value) = annotations.get(FOR_EACH_KEY) {
+        let text = value.as_str().unwrap_or_default();
+        placement.for_each = FOR_EACH.iter().find(|(name, _)| *name == text).map(|(_, each)| *each);
+        if placement.for_each.is_none() {
+            let message = format!("`{FOR_EACH_KEY}` cannot be `{text}`");
+            faults.push(
+                Diagnostic::error("value-not-allowed", value.origin(), message).help("allowed: clusters, hosts, dpus"),
+            );
+        }
+    }
+    let rest = annotations.without(DESTINATION).without(FOR_EACH_KEY);
+    let metadata = object.get("metadata").unwrap_or(object);
+    let metadata =
+        if rest.fields(&[]).is_empty() { metadata.without("annotations") } else { metadata.with("annotations", rest) };
+    (object.with("metadata", metadata), placement)
+}
+
+/// The objects of each destination.
+#[derive(Default)]
+pub(super) struct Placed {
+    pub(super) management: BTreeMap<ObjectId, Node>,
+    pub(super) clusters: Vec<BTreeMap<ObjectId, Node>>,
+}
+
+struct Placing<'p> {
+    site: &'p Site,
+    inventory: &'p Inventory,
+    scopes: &'p Scopes<'p>,
+    placed: Placed,
+    faults: Vec<Diagnostic>,
+}
+
+/// Puts every object of a fold where it goes.
+pub(super) fn place(
+    fold: &Fold,
+    site: &Site,
+    inventory: &Inventory,
+    scopes: &Scopes<'_>,
+    faults: &mut Vec<Diagnostic>,
+) -> Placed {
+    let mut placing = Placing {
+        site,
+        inventory,
+        scopes,
+        placed: Placed { management: BTreeMap::new(), clusters: vec![BTreeMap::new(); site.clusters.len()] },
+        faults: Vec::new(),
+    };
+    let is_template =
+        |folded: &Folded| folded.raw.placement.for_each.is_some() || folded.raw.placement.dest == Some(Dest::Clusters);
+    // Members first, so that an object for one of them merges over it.
+    let mut members: BTreeMap<(Dest, ObjectId), Origin> = BTreeMap::new();
+    for folded in fold.objects.values().filter(|folded| is_template(folded)) {
+        placing.template(folded, &mut members);
+    }
+    for ((_, dest), folded) in fold.objects.iter().filter(|(_, folded)| !is_template(folded)) {
+        placing.single(dest, folded, &members);
+    }
+    faults.append(&mut placing.faults);
+    placing.placed
+}
+
+impl Placing<'_> {
+    /// The object at a level, and its final identity.
+    fn object(&self, folded: &Folded, level: Level) -> (ObjectId, Node) {
+        let raw = &folded.raw;
+        if !raw.node.has_expression() {
+            return (raw.id.clone(), raw.node.clone());
+        }
+        // After a fault the object stays as written, so that nothing that refers to it is reported as well.
+        let node = self.scopes.evaluate_at(&raw.node, level).unwrap_or_else(|| raw.node.clone());
+        (ObjectId::of(&node), node)
+    }
+
+    fn template(&mut self, folded: &Folded, members: &mut BTreeMap<(Dest, ObjectId), Origin>) {
+        let placement = &folded.raw.placement;
+        let dest = placement.dest.clone().unwrap_or(Dest::Management);
+        let clusters: Vec<Option<usize>> = match &dest {
+            Dest::Management => vec![None],
+            Dest::Clusters => (0..self.site.clusters.len()).map(Some).collect(),
+            Dest::Cluster(name) => match self.cluster(name, folded) {
+                Some(index) => vec![Some(index)],
+                None => return,
+            },
+        };
+        for cluster in clusters {
+            for level in self.levels(placement.for_each, cluster) {
+                let (id, node) = self.object(folded, level);
+                let key = (self.dest(cluster), id.clone());
+                if placement.for_each.is_some() || folded.raw.node.has_expression() {
+                    if let Some(first) = members.insert(key, folded.raw.node.origin()) {
+                        let mut fault = Diagnostic::error(
+                            "duplicate-object",
+                            folded.raw.node.origin(),
+                            format!("{id} is made twice"),
+                        );
+                        if placement.for_each.is_some() && first == folded.raw.node.origin() {
+                            fault =
+                                fault.help("its name must differ for each member, as `name: x-${{ cluster.name }}`");
+                        } else {
+                            fault = fault.note_at("the other is made here", first);
+                        }
+                        self.faults.push(fault);
+                        return;
+                    }
+                }
+                self.objects(cluster).insert(id, node);
+            }
+        }
+    }
+
+    /// The levels at which the members of an object are evaluated.
+    fn levels(&self, for_each: Option<ForEach>, cluster: Option<usize>) -> Vec<Level> {
+        let own = |name: &str| cluster.is_none_or(|index| self.site.clusters[index].name == name);
+        let hosts = self.inventory.hosts.iter().enumerate();
+        match (for_each, cluster) {
+            (None, None) => vec![Level::Site],
+            (None, Some(index)) => vec![cluster_level(index)],
+            (Some(ForEach::Clusters), _) => (0..self.site.clusters.len()).map(cluster_level).collect(),
+            (Some(ForEach::Hosts), _) => hosts
+                .filter(|(_, host)| cluster.is_none() || host.dpus.iter().any(|dpu| own(&dpu.cluster)))
+                .map(|(index, _)| Level::In(Scope::Host(index)))
+                .collect(),
+            (Some(ForEach::Dpus), _) => hosts
+                .flat_map(|(index, host)| host.dpus.iter().enumerate().map(move |(card, dpu)| (index, card, dpu)))
+                .filter(|(_, _, dpu)| own(&dpu.cluster))
+                .map(|(index, card, _)| Level::In(Scope::Dpu(index, card)))
+                .collect(),
+        }
+    }
+
+    fn single(&mut self, dest: &Dest, folded: &Folded, members: &BTreeMap<(Dest, ObjectId), Origin>) {
+        let (cluster, level) = match dest {
+            Dest::Cluster(name) => match self.cluster(name, folded) {
+                Some(index) => (Some(index), cluster_level(index)),
+                None => return,
+            },
+            _ => (None, Level::Site),
+        };
+        let (id, node) = self.object(folded, level);
+        let member = members.contains_key(&(self.dest(cluster), id.clone()));
+        let existing = self.objects(cluster).get(&id).cloned();
+        let node = match existing {
+            Some(below) if member || cluster.is_some() => merge(&below, &node, &id.group, &id.kind, &mut self.faults),
+            Some(below) => {
+                let fault = Diagnostic::error("duplicate-object", node.origin(), format!("{id} is made twice"));
+                self.faults.push(fault.note_at("the other is made here", below.origin()));
+                return;
+            }
+            None => node,
+        };
+        self.objects(cluster).insert(id, node);
+    }
+
+    fn objects(&mut self, cluster: Option<usize>) -> &mut BTreeMap<ObjectId, Node> {
+        match cluster {
+            None => &mut self.placed.management,
+            Some(index) => &mut self.placed.clusters[index],
+        }
+    }
+
+    fn dest(&self, cluster: Option<usize>) -> Dest {
+        cluster.map_or(Dest::Management, |index| Dest::Cluster(self.site.clusters[index].name.as_str().into()))
+    }
+
+    fn cluster(&mut self, name: &str, folded: &Folded) -> Option<usize> {
+        let found = self.site.clusters.iter().position(|cluster| cluster.name == name);
+        if found.is_none() {
+            let names: Vec<&str> = self.site.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+            let message = format!("{} goes to `{name}`, which is no cluster of this site", folded.raw.id);
+            let fault = Diagnostic::error("unknown-destination", folded.raw.node.origin(), message);
+            self.faults.push(fault.help(
+                match nearest(name, names.iter().copied().chain(["management", "clusters"])) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("allowed: management, clusters, {}", names.join(", ")),
+                },
+            ));
+        }
+        found
+    }
+}
