@@ -2,4 +2,5 @@
 
 pub mod read;
 pub mod scalar;
+mod text;
 pub mod write;

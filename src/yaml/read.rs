@@ -4,6 +4,7 @@
 //! is YAML here. Anchors and merge keys work within a bound on what they may grow to; duplicate keys are errors; plain
 //! scalars on which readers of YAML 1.1 and 1.2 disagree are read as Kubernetes reads them and reported.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span, Tag, options};
@@ -25,20 +26,87 @@ pub const MAX_SCALAR_BYTES: usize = 2 << 20;
 /// The documents of a file. Faults are added to `diagnostics`; after a syntax error the documents before it are returned.
 #[must_use]
 pub fn documents(source: &Source, file: FileId, diagnostics: &mut Vec<Diagnostic>) -> Vec<Node> {
-    let mut reader = Reader {
-        text: &source.text,
-        file,
-        diagnostics,
-        anchors: BTreeMap::new(),
-        open: Vec::new(),
-        documents: Vec::new(),
-        size: Size::default(),
-        empty: true,
-    };
-    if let Err(fault) = reader.stream() {
-        reader.diagnostics.push(*fault);
+    let known = diagnostics.len();
+    let mut padding = Padding::default();
+    loop {
+        let mut reader = Reader {
+            text: &source.text,
+            padding: &padding,
+            file,
+            diagnostics,
+            anchors: BTreeMap::new(),
+            open: Vec::new(),
+            documents: Vec::new(),
+            size: Size::default(),
+            empty: true,
+        };
+        match reader.stream() {
+            Ok(()) => return reader.documents,
+            Err(Fault::Final(fault)) => {
+                reader.diagnostics.push(*fault);
+                return reader.documents;
+            }
+            Err(Fault::QuotedLine { at, fault }) => {
+                let documents = reader.documents;
+                if !padding.add(&source.text, at) {
+                    diagnostics.push(*fault);
+                    return documents;
+                }
+                diagnostics.truncate(known);
+            }
+        }
     }
-    reader.documents
+}
+
+/// Spaces put before lines of quoted scalars that stand no deeper than the key: `config: '{`, its JSON, and `}'` below `config`.
+/// Kubernetes takes them, YAML forbids them and so does the parser; such spaces do not count in a quoted scalar.
+#[derive(Default)]
+struct Padding {
+    /// Starts of the lines, in order.
+    lines: Vec<usize>,
+}
+
+impl Padding {
+    /// Before one line.
+    const WIDTH: usize = 256;
+    /// Each line is one more reading of the file.
+    const MAX_LINES: usize = 200;
+
+    /// Pads the line that holds the byte `at`, unless that is no help.
+    fn add(&mut self, text: &str, at: usize) -> bool {
+        let start = text.as_bytes()[..at.min(text.len())].iter().rposition(|byte| matches!(byte, b'\n' | b'\r'));
+        match self.lines.binary_search(&start.map_or(0, |newline| newline + 1)) {
+            Err(index) if self.lines.len() < Self::MAX_LINES => {
+                self.lines.insert(index, start.map_or(0, |newline| newline + 1));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn padded<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.lines.is_empty() {
+            return text.into();
+        }
+        let mut padded = String::with_capacity(text.len() + self.lines.len() * Self::WIDTH);
+        let mut done = 0;
+        for &line in &self.lines {
+            padded.push_str(&text[done..line]);
+            padded.extend(std::iter::repeat_n(' ', Self::WIDTH));
+            done = line;
+        }
+        padded.push_str(&text[done..]);
+        padded.into()
+    }
+
+    /// The offset in the text as written of one in the padded text.
+    fn original(&self, offset: usize) -> usize {
+        let before = self.lines.iter().enumerate().take_while(|(index, line)| **line + index * Self::WIDTH < offset);
+        match before.last() {
+            None => offset,
+            Some((index, line)) => offset.saturating_sub((index + 1) * Self::WIDTH).max(*line),
+        }
+    }
 }
 
 /// How much was read, with what aliases repeat.
@@ -50,6 +118,7 @@ struct Size {
 
 struct Reader<'s, 'd> {
     text: &'s str,
+    padding: &'s Padding,
     file: FileId,
     diagnostics: &'d mut Vec<Diagnostic>,
     /// Completed anchored nodes and their size.
@@ -82,21 +151,44 @@ enum PendingKey {
 /// What ends the reading of a file; boxed because it is rare and large.
 type Fatal = Box<Diagnostic>;
 
+enum Fault {
+    Final(Fatal),
+    /// The line of a quoted scalar at this offset is not deeper than its key.
+    QuotedLine {
+        at: usize,
+        fault: Fatal,
+    },
+}
+
+impl From<Fatal> for Fault {
+    fn from(fault: Fatal) -> Self {
+        Self::Final(fault)
+    }
+}
+
 impl Reader<'_, '_> {
-    fn stream(&mut self) -> Result<(), Fatal> {
-        let text = self.text;
+    fn stream(&mut self) -> Result<(), Fault> {
+        let text = self.padding.padded(self.text);
         let options = options! {
             emit_comments: false,
             flow_nesting_limit: MAX_DEPTH + 8,
             block_nesting_limit: MAX_DEPTH + 8,
         };
-        if let Some(at) = text.bytes().position(|byte| byte == 0) {
-            return Err(Box::new(Diagnostic::error("yaml-syntax", self.at(at), "the file holds a NUL byte: not YAML")));
+        if let Some(at) = self.text.bytes().position(|byte| byte == 0) {
+            let origin = Origin::new(self.file, u32::try_from(at).unwrap_or(u32::MAX));
+            return Err(
+                Fatal::from(Diagnostic::error("yaml-syntax", origin, "the file holds a NUL byte: not YAML")).into()
+            );
         }
-        for event in Parser::new_from_str_with_options(text, options) {
+        for event in Parser::new_from_str_with_options(&text, options) {
             let (event, span) = event.map_err(|error| {
                 let origin = self.at(error.marker().byte_offset().unwrap_or_default());
-                Box::new(self.syntax(origin, error.kind(), &error.info()))
+                let fault = Box::new(self.syntax(origin, error.kind(), &error.info()));
+                if matches!(error.kind(), ErrorKind::InvalidQuotedScalarIndent) {
+                    Fault::QuotedLine { at: origin.offset() as usize, fault }
+                } else {
+                    Fault::Final(fault)
+                }
             })?;
             self.event(event, &span)?;
         }
@@ -104,7 +196,7 @@ impl Reader<'_, '_> {
     }
 
     fn at(&self, offset: usize) -> Origin {
-        Origin::new(self.file, u32::try_from(offset).unwrap_or(u32::MAX))
+        Origin::new(self.file, u32::try_from(self.padding.original(offset)).unwrap_or(u32::MAX))
     }
 
     fn syntax(&self, origin: Origin, kind: &ErrorKind, message: &str) -> Diagnostic {
@@ -451,6 +543,27 @@ mod tests {
     }
 
     #[test]
+    fn quoted_lines_may_stand_no_deeper_than_their_key() {
+        let text =
+            "spec:\n  config: '{\n    \"a\": 1,\n  \"b\": [\n]\n  }'\n  n: on\n---\na: \"x\ny\n\nz\nü\"\nb: on\nb: 1\n";
+        let (nodes, faults) = read(text);
+        assert_eq!(
+            nodes,
+            [json!({"spec": {"config": "{ \"a\": 1, \"b\": [ ] }", "false": true}}), json!({"a": "x y\nz ü", "b": 1})]
+        );
+        // At their places, and once.
+        let expected = [
+            ("yaml-ambiguous", "f:7:3"),
+            ("yaml-ambiguous", "f:7:6"),
+            ("yaml-ambiguous", "f:14:4"),
+            ("duplicate-key", "f:15:1"),
+        ];
+        assert_eq!(faults, expected.map(|(code, place)| (code, place.to_owned())));
+        assert_eq!(read("a: 'x\ny'\nb: [\n").1, [("yaml-syntax", "f:3:4".to_owned())]);
+        assert_eq!(read(&format!("a: '{}'", "x\n".repeat(300))).1[0].0, "yaml-syntax");
+    }
+
+    #[test]
     fn json_is_yaml() {
         let (nodes, faults) = read("{\n\t\"a\": [1, 2.5, \"\\u00fc\", null, true]\n}\n");
         assert_eq!(nodes, [json!({"a": [1, 2.5, "ü", null, true]})]);
@@ -461,6 +574,12 @@ mod tests {
         #[test]
         fn no_text_makes_it_panic(text in "[-a:{}\\[\\]&*!|>'\"%#\n\t ,?0<x]{0,60}") {
             let _ = read(&text);
+        }
+
+        #[test]
+        fn nor_does_any_other(text in proptest::prelude::any::<String>(), tail in "(: ?|- |[a'\"|>&*\u{85}\u{feff}é\r\n\t ]){0,40}") {
+            let _ = read(&text);
+            let _ = read(&tail);
         }
     }
 }
