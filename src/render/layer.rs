@@ -13,7 +13,7 @@ use super::patch;
 use super::placement::{Dest, Placement, place_of};
 use crate::diagnostic::Diagnostic;
 use crate::node::{EXPRESSION, Node, Value};
-use crate::site::parse::{self, resolve_path};
+use crate::site::parse;
 use crate::site::{ApiKind, Layer, Patch, Stage};
 use crate::source::{FileError, Origin, Source, SourceTree};
 use crate::yaml::read;
@@ -629,11 +629,6 @@ pub(super) fn documents_of(
 ) -> Result<Vec<Node>, FileError> {
     let (file, source) = tree.load(path)?;
     Ok(read::documents(&source, file, faults))
-}
-
-/// `sites/lab1` for `./sites/lab1/`; `None` where it leads out of the repository.
-pub(super) fn folder(path: &str) -> Option<String> {
-    resolve_path(path.trim_end_matches('/').strip_prefix("./").unwrap_or(path.trim_end_matches('/')), "")
 }
 
 #[cfg(test)]

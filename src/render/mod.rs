@@ -134,7 +134,10 @@ impl<'f> Repository<'f> {
         faults.append(&mut expanded.diagnostics);
         faults.append(&mut scopes.take_faults());
         let finished = finish(&input, &placed, expanded, &fold, options, &scopes, faults);
-        Some(self.print(&site, &finished, &fold, options))
+        let destinations = self.print(&site, &finished, &fold, options);
+        drop(input);
+        drop(scopes);
+        Some(RenderedSite { name: site.name.clone(), destinations, site, inventory })
     }
 
     fn site_document(
@@ -234,7 +237,7 @@ impl<'f> Repository<'f> {
         vars
     }
 
-    fn print(&self, site: &Site, finished: &Finished, fold: &Fold, options: &Options) -> RenderedSite {
+    fn print(&self, site: &Site, finished: &Finished, fold: &Fold, options: &Options) -> Vec<RenderedDestination> {
         let lasting: BTreeSet<usize> = fold
             .objects
             .values()
@@ -258,8 +261,7 @@ impl<'f> Repository<'f> {
             let destination = Destination::Cluster(cluster.name.as_str().into());
             printer.destination(destination, objects, is_lasting, files(values))
         });
-        let destinations = [management].into_iter().chain(clusters.collect::<Vec<_>>()).collect();
-        RenderedSite { name: site.name.clone(), destinations }
+        [management].into_iter().chain(clusters.collect::<Vec<_>>()).collect()
     }
 }
 
@@ -376,6 +378,10 @@ fn patch_output(
 pub struct RenderedSite {
     /// Name of the site.
     pub name: String,
+    /// The site itself.
+    pub site: Site,
+    /// Its inventory.
+    pub inventory: Inventory,
     /// `management` first, then the DPU clusters by name.
     pub destinations: Vec<RenderedDestination>,
 }
