@@ -14,6 +14,8 @@ mod patch;
 mod placement;
 mod scope;
 mod template;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

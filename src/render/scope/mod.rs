@@ -4,18 +4,23 @@
 //! where they read what a level further in sets. Variables are evaluated when they are first read, once per level on which
 //! they can differ; cycles are faults.
 
+mod declare;
+mod late;
+mod roots;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use late::{Needs, code_needs};
 use minijinja::value::Value as Jinja;
 
-use super::expand::{Evaluate, Scope};
-use super::expression::{self, Code, CodeKind, Part, Template, Templates};
-use super::filters;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::node::{EXPRESSION, Entry, Key, Map, Node, Value};
-use crate::site::{Declaration, Dpu, Host, Inventory, Site, VariableType};
+use crate::render::expand::{Evaluate, Scope};
+use crate::render::expression::{self, Code, CodeKind, Part, Template, Templates};
+use crate::render::filters;
+use crate::site::{Dpu, Host, Inventory, Site};
 use crate::source::{Origin, SourceTree};
 
 /// Larger results are refused: no API server takes such an object.
@@ -24,37 +29,9 @@ const ROOTS: [&str; 8] = ["vars", "site", "cluster", "clusters", "hosts", "dpus"
 
 /// Where something is evaluated.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Level {
+pub(in crate::render) enum Level {
     Site,
     In(Scope),
-}
-
-/// Which levels a variable or expression needs, as a set.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct Needs(u8);
-
-impl Needs {
-    const CLUSTER: Self = Self(1);
-    const HOST: Self = Self(2);
-    const DPU: Self = Self(4);
-
-    fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    fn within(self, other: Self) -> bool {
-        self.0 & !other.0 == 0
-    }
-
-    fn name(self) -> &'static str {
-        if self.0 & Self::DPU.0 != 0 {
-            "a card"
-        } else if self.0 & Self::HOST.0 != 0 {
-            "a host"
-        } else {
-            "a cluster"
-        }
-    }
 }
 
 impl Level {
@@ -77,7 +54,7 @@ impl Level {
 }
 
 /// Everything that expressions of one site can see.
-pub(super) struct Scopes<'a> {
+pub(in crate::render) struct Scopes<'a> {
     tree: &'a SourceTree<'a>,
     templates: &'a Templates,
     site: &'a Site,
@@ -98,7 +75,7 @@ pub(super) struct Scopes<'a> {
 
 impl<'a> Scopes<'a> {
     /// The scopes of a site; `vars` are those of its layers and its own, merged.
-    pub(super) fn new(
+    pub(in crate::render) fn new(
         tree: &'a SourceTree<'a>,
         templates: &'a Templates,
         site: &'a Site,
@@ -126,78 +103,12 @@ impl<'a> Scopes<'a> {
     }
 
     /// What went wrong since the last call.
-    pub(super) fn take_faults(&self) -> Vec<Diagnostic> {
+    pub(in crate::render) fn take_faults(&self) -> Vec<Diagnostic> {
         self.faults.take()
     }
 
     fn fault(&self, fault: Diagnostic) {
         self.faults.borrow_mut().push(fault);
-    }
-
-    /// The maps that set variables beyond the site, and what they belong to.
-    fn setters(&self) -> impl Iterator<Item = (Needs, &Node)> {
-        let clusters = self.site.clusters.iter().map(|cluster| (Needs::CLUSTER, &cluster.vars));
-        let hosts = self.inventory.hosts.iter().map(|host| (Needs::HOST, &host.vars));
-        let dpus = self.inventory.hosts.iter().flat_map(|host| &host.dpus).map(|dpu| (Needs::DPU, &dpu.vars));
-        clusters.chain(hosts).chain(dpus)
-    }
-
-    fn find_late(&self) -> BTreeMap<String, Needs> {
-        let mut late: BTreeMap<String, Needs> = BTreeMap::new();
-        let mut computed: Vec<(&str, &Node)> = Vec::new();
-        for entry in self.vars.fields(&[]) {
-            if entry.value.has_expression() {
-                computed.push((&entry.key.text, &entry.value));
-            }
-        }
-        for (needs, vars) in self.setters() {
-            for entry in vars.fields(&[]) {
-                if !late.contains_key(&*entry.key.text) {
-                    late.insert(entry.key.text.to_string(), needs);
-                } else if let Some(known) = late.get_mut(&*entry.key.text) {
-                    *known = known.and(needs);
-                }
-                if entry.value.has_expression() {
-                    computed.push((&entry.key.text, &entry.value));
-                }
-            }
-        }
-        for entry in self.set.fields(&[]) {
-            late.remove(&*entry.key.text);
-        }
-        // Until nothing changes: a variable that reads a late one is late.
-        loop {
-            let mut changed = false;
-            for (name, value) in &computed {
-                let needs = self.needs(value, &late);
-                let known = late.get(*name).copied().unwrap_or_default();
-                if !needs.within(known) && self.set.get(name).is_none() {
-                    late.insert((*name).to_owned(), known.and(needs));
-                    changed = true;
-                }
-            }
-            if !changed {
-                return late;
-            }
-        }
-    }
-
-    fn needs(&self, node: &Node, late: &BTreeMap<String, Needs>) -> Needs {
-        if !node.has_expression() {
-            return Needs::default();
-        }
-        match node.value() {
-            Value::Str(text) => match &*self.templates.get(text) {
-                Ok(template) => template.parts.iter().fold(Needs::default(), |needs, part| match part {
-                    Part::Code(code) => needs.and(code_needs(&code.reads, late)),
-                    Part::Text(_) => needs,
-                }),
-                Err(_) => Needs::default(),
-            },
-            Value::List(items) => items.iter().fold(Needs::default(), |needs, item| needs.and(self.needs(item, late))),
-            Value::Map(map) => map.iter().fold(Needs::default(), |needs, (_, item)| needs.and(self.needs(item, late))),
-            _ => Needs::default(),
-        }
     }
 
     fn host(&self, host: usize) -> Option<&Host> {
@@ -268,139 +179,8 @@ impl<'a> Scopes<'a> {
         Node::map(names.map(|name| (name, self.variable(name, level))), merged.origin())
     }
 
-    /// A map of variables of a cluster, host or card alone, evaluated at its level.
-    fn own_vars(&self, vars: &Node, level: Level) -> Node {
-        self.evaluate_at(vars, level).unwrap_or_else(|| vars.clone())
-    }
-
-    /// A root name other than `vars`; `None` where the level has none.
-    fn root(&self, root: &'static str, level: Level) -> Option<Node> {
-        // What does not depend on the level is made once.
-        let level = match (root, level) {
-            ("site" | "clusters", _) => Level::Site,
-            ("cluster" | "hosts" | "dpus", level) => {
-                level.cluster(self).map_or(Level::Site, |cluster| Level::In(Scope::Cluster(cluster)))
-            }
-            ("host", Level::In(Scope::Dpu(host, _))) => Level::In(Scope::Host(host)),
-            (_, level) => level,
-        };
-        if let Some(known) = self.roots.borrow().get(&(level, root)) {
-            return known.clone();
-        }
-        let node = self.make_root(root, level);
-        self.roots.borrow_mut().insert((level, root), node.clone());
-        node
-    }
-
-    fn make_root(&self, root: &str, level: Level) -> Option<Node> {
-        let origin = self.site.node.origin();
-        let text = |text: &str| Some(Node::str(text, origin));
-        match (root, level) {
-            ("site", _) => {
-                let argocd = &self.site.argocd;
-                let optional = |value: &Option<String>| value.as_deref().and_then(text);
-                Some(Node::map(
-                    [
-                        ("name", text(&self.site.name)),
-                        ("dpf", text(self.site.dpf.name())),
-                        (
-                            "argocd",
-                            Some(Node::map(
-                                [
-                                    ("namespace", text(&argocd.namespace)),
-                                    ("managementCluster", text(&argocd.management_cluster)),
-                                    ("project", text(&argocd.project)),
-                                    ("repoURL", optional(&argocd.repo_url)),
-                                    ("targetRevision", optional(&argocd.target_revision)),
-                                ],
-                                origin,
-                            )),
-                        ),
-                    ],
-                    origin,
-                ))
-            }
-            ("cluster", Level::In(Scope::Cluster(index))) => {
-                let cluster = self.site.clusters.get(index)?;
-                let member = |text: &str| Some(Node::str(text, cluster.origin));
-                let vars = self.own_vars(&cluster.vars, level);
-                Some(Node::map(
-                    [("name", member(&cluster.name)), ("namespace", member(&cluster.namespace)), ("vars", Some(vars))],
-                    cluster.origin,
-                ))
-            }
-            ("clusters", _) => {
-                let all = (0..self.site.clusters.len()).filter_map(|index| self.root("cluster", cluster_level(index)));
-                Some(Node::list(all.collect(), origin))
-            }
-            ("host", Level::In(Scope::Host(index))) => self.host_node(index),
-            ("hosts", level) => {
-                let all = (0..self.inventory.hosts.len()).filter(|&host| self.host_in(host, level));
-                Some(Node::list(
-                    all.filter_map(|host| self.root("host", Level::In(Scope::Host(host)))).collect(),
-                    origin,
-                ))
-            }
-            ("dpu", Level::In(Scope::Dpu(host, dpu))) => self.dpu_node(host, dpu),
-            ("dpus", level) => {
-                let all = self
-                    .inventory
-                    .hosts
-                    .iter()
-                    .enumerate()
-                    .flat_map(|(host, entry)| (0..entry.dpus.len()).map(move |dpu| (host, dpu)));
-                let own = all.filter(|&(host, dpu)| match level.cluster(self) {
-                    Some(cluster) => self.cluster_of(host, dpu) == Some(cluster),
-                    None => true,
-                });
-                let nodes = own.filter_map(|(host, dpu)| self.root("dpu", Level::In(Scope::Dpu(host, dpu))));
-                Some(Node::list(nodes.collect(), origin))
-            }
-            _ => None,
-        }
-    }
-
-    /// Whether a host has a card in the level's cluster.
-    fn host_in(&self, host: usize, level: Level) -> bool {
-        let Some(cluster) = level.cluster(self) else { return true };
-        let cards = self.host(host).map_or(0, |host| host.dpus.len());
-        (0..cards).any(|dpu| self.cluster_of(host, dpu) == Some(cluster))
-    }
-
-    fn host_node(&self, index: usize) -> Option<Node> {
-        let host = self.host(index)?;
-        let vars = self.own_vars(&host.vars, Level::In(Scope::Host(index)));
-        Some(Node::map(
-            [
-                ("name", Some(Node::str(host.name.as_str(), host.origin))),
-                ("labels", Some(labels_node(&host.labels, host.origin))),
-                ("vars", Some(vars)),
-            ],
-            host.origin,
-        ))
-    }
-
-    fn dpu_node(&self, host: usize, dpu: usize) -> Option<Node> {
-        let (entry, card) = (self.host(host)?, self.dpu(host, dpu)?);
-        let member = |text: &str| Some(Node::str(text, card.origin));
-        // What is said of the host holds for its cards, unless they say otherwise.
-        let vars = self.own_vars(&merge_vars(&entry.vars, &card.vars), Level::In(Scope::Dpu(host, dpu)));
-        Some(Node::map(
-            [
-                ("nodeName", member(&card.node_name)),
-                ("pci", card.pci.as_deref().and_then(member)),
-                ("cluster", member(&card.cluster)),
-                ("serial", card.serial.as_deref().and_then(member)),
-                ("host", member(&entry.name)),
-                ("labels", Some(labels_node(&card.labels, card.origin))),
-                ("vars", Some(vars)),
-            ],
-            card.origin,
-        ))
-    }
-
     /// `node` with what can be evaluated at `level` evaluated; `None` after a fault, which is kept.
-    pub(super) fn evaluate_at(&self, node: &Node, level: Level) -> Option<Node> {
+    pub(in crate::render) fn evaluate_at(&self, node: &Node, level: Level) -> Option<Node> {
         if !node.has_expression() {
             return Some(node.clone());
         }
@@ -555,7 +335,7 @@ impl<'a> Scopes<'a> {
     }
 
     /// What an expression of the engine sees: just what it reads.
-    pub(super) fn context_of(&self, reads: &[(String, Option<String>)], origin: Origin) -> Option<Jinja> {
+    pub(in crate::render) fn context_of(&self, reads: &[(String, Option<String>)], origin: Origin) -> Option<Jinja> {
         let node = Node::new(Value::Null, origin);
         self.context(reads, At { node: &node, index: 0 }, Level::Site)
     }
@@ -667,126 +447,6 @@ impl<'a> Scopes<'a> {
             None => fault,
         });
     }
-
-    /// Reports every expression that is left in an object which nothing expands further.
-    pub(super) fn report_waiting(&self, node: &Node, what: &str) {
-        if !node.has_expression() {
-            return;
-        }
-        match node.value() {
-            Value::Str(text) => self.report_waiting_scalar(node, text, what),
-            Value::List(items) => items.iter().for_each(|item| self.report_waiting(item, what)),
-            Value::Map(map) => {
-                for entry in map.entries() {
-                    if entry.key.text.contains(EXPRESSION) {
-                        self.report_waiting_scalar(
-                            &Node::str(&*entry.key.text, entry.key.origin),
-                            &entry.key.text,
-                            what,
-                        );
-                    }
-                    self.report_waiting(&entry.value, what);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn report_waiting_scalar(&self, node: &Node, text: &str, what: &str) {
-        let template = self.templates.get(text);
-        let Ok(template) = &*template else { return };
-        let mut index = 0;
-        for part in &template.parts {
-            let Part::Code(code) = part else { continue };
-            let needs = code_needs(&code.reads, &self.late);
-            if needs != Needs::default() {
-                let origin = self.place(node.origin(), index);
-                self.fault(self.waiting(code, needs, origin, what));
-            }
-            index += 1;
-        }
-    }
-
-    fn waiting(&self, code: &Code, needs: Needs, origin: Origin, what: &str) -> Diagnostic {
-        let message = format!("`{}` waits for {}, and {what} is not made once for each", code.text, needs.name());
-        let mut fault = Diagnostic::error("expression-waits", origin, message);
-        for (root, name) in &code.reads {
-            let Some(name) = name.as_deref().filter(|name| root == "vars" && self.late.contains_key(*name)) else {
-                continue;
-            };
-            let setter = self.setters().find_map(|(_, vars)| vars.as_map()?.entry(name));
-            fault = match setter {
-                Some(entry) => fault.note_at(format!("`{name}` is set here"), entry.key.origin),
-                None => fault.note(format!("`{name}` reads a variable that differs")),
-            };
-        }
-        fault.help("give the object the annotation `dpu-render.dev/destination: clusters` or `dpu-render.dev/for-each`, or set the variable for the site")
-    }
-
-    /// What a `.j2` file may not read, because it is rendered once per site.
-    pub(super) fn late_reads(&self, reads: &[(String, Option<String>)]) -> Option<String> {
-        reads.iter().find_map(|read| {
-            let needs = code_needs(std::slice::from_ref(read), &self.late);
-            (needs != Needs::default()).then(|| match &read.1 {
-                Some(name) => format!("{}.{name}", read.0),
-                None => read.0.clone(),
-            })
-        })
-    }
-
-    /// Checks what the layers declare: set by somebody, of the right type and within limits, at every level.
-    pub(super) fn check_declarations(&self, declarations: &BTreeMap<String, Declaration>) {
-        let cards = self
-            .inventory
-            .hosts
-            .iter()
-            .enumerate()
-            .flat_map(|(host, entry)| (0..entry.dpus.len()).map(move |dpu| Scope::Dpu(host, dpu)));
-        let levels: Vec<Level> = [Level::Site]
-            .into_iter()
-            .chain((0..self.site.clusters.len()).map(cluster_level))
-            .chain(cards.map(Level::In))
-            .collect();
-        for (name, declaration) in declarations {
-            let late = self.late.get(name).copied().unwrap_or_default();
-            let mut checked: Vec<Node> = Vec::new();
-            let mut missing = Vec::new();
-            for level in &levels {
-                if !(late.within(level.provides()) || *level == Level::Site) {
-                    continue;
-                }
-                let before = self.faults.borrow().len();
-                match self.variable(name, *level) {
-                    Some(value) if checked.iter().any(|known| known.same(&value)) => {}
-                    Some(value) => {
-                        check_declared(declaration, &value, &mut self.faults.borrow_mut());
-                        checked.push(value);
-                    }
-                    None if self.faults.borrow().len() == before
-                        && (late == Needs::default() || *level != Level::Site) =>
-                    {
-                        missing.push(*level);
-                    }
-                    None => {}
-                }
-                if late == Needs::default() {
-                    break;
-                }
-            }
-            if let Some(level) = missing.first() {
-                let place = match level.cluster(self).and_then(|index| self.site.clusters.get(index)) {
-                    Some(cluster) => format!(" for the cluster `{}`", cluster.name),
-                    None => String::new(),
-                };
-                let origin = self.site.node.get("spec").map_or(self.site.node.origin(), |spec| spec.key_origin("vars"));
-                self.fault(
-                    Diagnostic::error("variable-missing", origin, format!("the variable `{name}` is not set{place}"))
-                        .note_at("a layer declares that it needs it", declaration.origin)
-                        .help(format!("write `{name}: …` under `vars` in {}/site.yaml", self.site.folder)),
-                );
-            }
-        }
-    }
 }
 
 impl Evaluate for Scopes<'_> {
@@ -809,21 +469,8 @@ impl At<'_> {
 }
 
 /// The level of a cluster by its index.
-pub(super) fn cluster_level(index: usize) -> Level {
+pub(in crate::render) fn cluster_level(index: usize) -> Level {
     Level::In(Scope::Cluster(index))
-}
-
-fn code_needs(reads: &[(String, Option<String>)], late: &BTreeMap<String, Needs>) -> Needs {
-    reads.iter().fold(Needs::default(), |needs, (root, name)| {
-        needs.and(match (root.as_str(), name) {
-            ("cluster", _) => Needs::CLUSTER,
-            ("host", _) => Needs::HOST,
-            ("dpu", _) => Needs::DPU,
-            ("vars", Some(name)) => late.get(name).copied().unwrap_or_default(),
-            ("vars", None) => late.values().fold(Needs::default(), |all, one| all.and(*one)),
-            _ => Needs::default(),
-        })
-    })
 }
 
 fn is_global(name: &str) -> bool {
@@ -831,7 +478,7 @@ fn is_global(name: &str) -> bool {
 }
 
 /// What the engine says, without its own idea of files and lines.
-pub(super) fn engine_message(error: &minijinja::Error) -> String {
+pub(in crate::render) fn engine_message(error: &minijinja::Error) -> String {
     match (error.kind(), error.detail()) {
         (minijinja::ErrorKind::OutOfFuel, _) => "it takes too long: loops are bounded".to_owned(),
         (kind, Some(detail)) => format!("{kind}: {detail}"),
@@ -839,12 +486,8 @@ pub(super) fn engine_message(error: &minijinja::Error) -> String {
     }
 }
 
-fn labels_node(labels: &BTreeMap<String, String>, origin: Origin) -> Node {
-    Node::map(labels.iter().map(|(key, value)| (key.as_str(), Some(Node::str(value.as_str(), origin)))), origin)
-}
-
 /// Variables merge deeply; whatever is no map is replaced, and null is a value like any other.
-pub(super) fn merge_vars(below: &Node, above: &Node) -> Node {
+pub(in crate::render) fn merge_vars(below: &Node, above: &Node) -> Node {
     let (Some(old), Some(new)) = (below.as_map(), above.as_map()) else {
         return above.over(below);
     };
@@ -862,58 +505,4 @@ pub(super) fn merge_vars(below: &Node, above: &Node) -> Node {
         }
     }
     below.with_value(Value::Map(Map::new(entries)))
-}
-
-fn check_declared(declaration: &Declaration, value: &Node, faults: &mut Vec<Diagnostic>) {
-    let name = &declaration.name;
-    let fault = |code, message: String| {
-        Diagnostic::error(code, value.origin(), message).note_at("declared here", declaration.origin)
-    };
-    let fits = declaration.kind.is_none_or(|kind| match (kind, value.value()) {
-        (VariableType::String, Value::Str(_))
-        | (VariableType::Number, Value::Number(_))
-        | (VariableType::Boolean, Value::Bool(_))
-        | (VariableType::Array, Value::List(_))
-        | (VariableType::Object, Value::Map(_)) => true,
-        (VariableType::Integer, Value::Number(number)) => !number.is_f64(),
-        _ => false,
-    });
-    if !fits {
-        let kind = declaration.kind.and_then(|kind| VariableType::NAMES.iter().find(|(_, known)| *known == kind));
-        let expected = kind.map_or("value", |(name, _)| name);
-        let article = if expected.starts_with(['a', 'i', 'o']) { "an" } else { "a" };
-        faults.push(fault(
-            "variable-type",
-            format!("the variable `{name}` must be {article} {expected}, this is {}", value.kind()),
-        ));
-        return;
-    }
-    #[expect(clippy::cast_precision_loss, reason = "lengths are far below 2^52")]
-    let (size, unit) = match value.value() {
-        Value::Number(number) => (number.as_f64(), ""),
-        Value::Str(text) => (Some(text.chars().count() as f64), " characters"),
-        Value::List(items) => (Some(items.len() as f64), " items"),
-        _ => (None, ""),
-    };
-    if let (Some(size), Some(minimum)) = (size, declaration.minimum)
-        && size < minimum
-    {
-        faults.push(fault(
-            "variable-range",
-            format!("the variable `{name}` is {size}{unit}, at least {minimum} is declared"),
-        ));
-    }
-    if let (Some(size), Some(maximum)) = (size, declaration.maximum)
-        && size > maximum
-    {
-        faults.push(fault(
-            "variable-range",
-            format!("the variable `{name}` is {size}{unit}, at most {maximum} is declared"),
-        ));
-    }
-    if !declaration.choices.is_empty() && !declaration.choices.contains(value) {
-        let allowed: Vec<String> = declaration.choices.iter().map(|choice| choice.to_json().to_string()).collect();
-        let message = format!("the variable `{name}` cannot be {}", value.to_json());
-        faults.push(fault("variable-range", message).help(format!("allowed: {}", allowed.join(", "))));
-    }
 }

@@ -1,0 +1,120 @@
+//! Declared variables: set by somebody, of the right type, within limits. PURE.
+
+use std::collections::BTreeMap;
+
+use super::late::Needs;
+use super::{Level, Scopes, cluster_level};
+use crate::diagnostic::Diagnostic;
+use crate::node::{Node, Value};
+use crate::render::expand::Scope;
+use crate::site::{Declaration, VariableType};
+
+impl Scopes<'_> {
+    /// Checks what the layers declare: set by somebody, of the right type and within limits, at every level.
+    pub(in crate::render) fn check_declarations(&self, declarations: &BTreeMap<String, Declaration>) {
+        let cards = self
+            .inventory
+            .hosts
+            .iter()
+            .enumerate()
+            .flat_map(|(host, entry)| (0..entry.dpus.len()).map(move |dpu| Scope::Dpu(host, dpu)));
+        let levels: Vec<Level> = [Level::Site]
+            .into_iter()
+            .chain((0..self.site.clusters.len()).map(cluster_level))
+            .chain(cards.map(Level::In))
+            .collect();
+        for (name, declaration) in declarations {
+            let late = self.late.get(name).copied().unwrap_or_default();
+            let mut checked: Vec<Node> = Vec::new();
+            let mut missing = Vec::new();
+            for level in &levels {
+                if !(late.within(level.provides()) || *level == Level::Site) {
+                    continue;
+                }
+                let before = self.faults.borrow().len();
+                match self.variable(name, *level) {
+                    Some(value) if checked.iter().any(|known| known.same(&value)) => {}
+                    Some(value) => {
+                        check_declared(declaration, &value, &mut self.faults.borrow_mut());
+                        checked.push(value);
+                    }
+                    None if self.faults.borrow().len() == before
+                        && (late == Needs::default() || *level != Level::Site) =>
+                    {
+                        missing.push(*level);
+                    }
+                    None => {}
+                }
+                if late == Needs::default() {
+                    break;
+                }
+            }
+            if let Some(level) = missing.first() {
+                let place = match level.cluster(self).and_then(|index| self.site.clusters.get(index)) {
+                    Some(cluster) => format!(" for the cluster `{}`", cluster.name),
+                    None => String::new(),
+                };
+                let origin = self.site.node.get("spec").map_or(self.site.node.origin(), |spec| spec.key_origin("vars"));
+                self.fault(
+                    Diagnostic::error("variable-missing", origin, format!("the variable `{name}` is not set{place}"))
+                        .note_at("a layer declares that it needs it", declaration.origin)
+                        .help(format!("write `{name}: …` under `vars` in {}/site.yaml", self.site.folder)),
+                );
+            }
+        }
+    }
+}
+
+fn check_declared(declaration: &Declaration, value: &Node, faults: &mut Vec<Diagnostic>) {
+    let name = &declaration.name;
+    let fault = |code, message: String| {
+        Diagnostic::error(code, value.origin(), message).note_at("declared here", declaration.origin)
+    };
+    let fits = declaration.kind.is_none_or(|kind| match (kind, value.value()) {
+        (VariableType::String, Value::Str(_))
+        | (VariableType::Number, Value::Number(_))
+        | (VariableType::Boolean, Value::Bool(_))
+        | (VariableType::Array, Value::List(_))
+        | (VariableType::Object, Value::Map(_)) => true,
+        (VariableType::Integer, Value::Number(number)) => !number.is_f64(),
+        _ => false,
+    });
+    if !fits {
+        let kind = declaration.kind.and_then(|kind| VariableType::NAMES.iter().find(|(_, known)| *known == kind));
+        let expected = kind.map_or("value", |(name, _)| name);
+        let article = if expected.starts_with(['a', 'i', 'o']) { "an" } else { "a" };
+        faults.push(fault(
+            "variable-type",
+            format!("the variable `{name}` must be {article} {expected}, this is {}", value.kind()),
+        ));
+        return;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "lengths are far below 2^52")]
+    let (size, unit) = match value.value() {
+        Value::Number(number) => (number.as_f64(), ""),
+        Value::Str(text) => (Some(text.chars().count() as f64), " characters"),
+        Value::List(items) => (Some(items.len() as f64), " items"),
+        _ => (None, ""),
+    };
+    if let (Some(size), Some(minimum)) = (size, declaration.minimum)
+        && size < minimum
+    {
+        faults.push(fault(
+            "variable-range",
+            format!("the variable `{name}` is {size}{unit}, at least {minimum} is declared"),
+        ));
+    }
+    if let (Some(size), Some(maximum)) = (size, declaration.maximum)
+        && size > maximum
+    {
+        faults.push(fault(
+            "variable-range",
+            format!("the variable `{name}` is {size}{unit}, at most {maximum} is declared"),
+        ));
+    }
+    if !declaration.choices.is_empty() && !declaration.choices.contains(value) {
+        let allowed: Vec<String> = declaration.choices.iter().map(|choice| choice.to_json().to_string()).collect();
+        let message = format!("the variable `{name}` cannot be {}", value.to_json());
+        faults.push(fault("variable-range", message).help(format!("allowed: {}", allowed.join(", "))));
+    }
+}

@@ -1,0 +1,184 @@
+//! What waits: expressions that read what a cluster, host or card sets, and the faults of those that wait for nobody. PURE.
+
+use std::collections::BTreeMap;
+
+use super::Scopes;
+use crate::diagnostic::Diagnostic;
+use crate::node::{EXPRESSION, Node, Value};
+use crate::render::expression::{Code, Part};
+use crate::source::Origin;
+
+/// Which levels a variable or expression needs, as a set.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Needs(u8);
+
+impl Needs {
+    pub(super) const CLUSTER: Self = Self(1);
+    pub(super) const HOST: Self = Self(2);
+    pub(super) const DPU: Self = Self(4);
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) fn within(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        if self.0 & Self::DPU.0 != 0 {
+            "a card"
+        } else if self.0 & Self::HOST.0 != 0 {
+            "a host"
+        } else {
+            "a cluster"
+        }
+    }
+}
+
+impl Scopes<'_> {
+    /// The maps that set variables beyond the site, and what they belong to.
+    fn setters(&self) -> impl Iterator<Item = (Needs, &Node)> {
+        let clusters = self.site.clusters.iter().map(|cluster| (Needs::CLUSTER, &cluster.vars));
+        let hosts = self.inventory.hosts.iter().map(|host| (Needs::HOST, &host.vars));
+        let dpus = self.inventory.hosts.iter().flat_map(|host| &host.dpus).map(|dpu| (Needs::DPU, &dpu.vars));
+        clusters.chain(hosts).chain(dpus)
+    }
+
+    pub(super) fn find_late(&self) -> BTreeMap<String, Needs> {
+        let mut late: BTreeMap<String, Needs> = BTreeMap::new();
+        let mut computed: Vec<(&str, &Node)> = Vec::new();
+        for entry in self.vars.fields(&[]) {
+            if entry.value.has_expression() {
+                computed.push((&entry.key.text, &entry.value));
+            }
+        }
+        for (needs, vars) in self.setters() {
+            for entry in vars.fields(&[]) {
+                if !late.contains_key(&*entry.key.text) {
+                    late.insert(entry.key.text.to_string(), needs);
+                } else if let Some(known) = late.get_mut(&*entry.key.text) {
+                    *known = known.and(needs);
+                }
+                if entry.value.has_expression() {
+                    computed.push((&entry.key.text, &entry.value));
+                }
+            }
+        }
+        for entry in self.set.fields(&[]) {
+            late.remove(&*entry.key.text);
+        }
+        // Until nothing changes: a variable that reads a late one is late.
+        loop {
+            let mut changed = false;
+            for (name, value) in &computed {
+                let needs = self.needs(value, &late);
+                let known = late.get(*name).copied().unwrap_or_default();
+                if !needs.within(known) && self.set.get(name).is_none() {
+                    late.insert((*name).to_owned(), known.and(needs));
+                    changed = true;
+                }
+            }
+            if !changed {
+                return late;
+            }
+        }
+    }
+
+    fn needs(&self, node: &Node, late: &BTreeMap<String, Needs>) -> Needs {
+        if !node.has_expression() {
+            return Needs::default();
+        }
+        match node.value() {
+            Value::Str(text) => match &*self.templates.get(text) {
+                Ok(template) => template.parts.iter().fold(Needs::default(), |needs, part| match part {
+                    Part::Code(code) => needs.and(code_needs(&code.reads, late)),
+                    Part::Text(_) => needs,
+                }),
+                Err(_) => Needs::default(),
+            },
+            Value::List(items) => items.iter().fold(Needs::default(), |needs, item| needs.and(self.needs(item, late))),
+            Value::Map(map) => map.iter().fold(Needs::default(), |needs, (_, item)| needs.and(self.needs(item, late))),
+            _ => Needs::default(),
+        }
+    }
+
+    /// Reports every expression that is left in an object which nothing expands further.
+    pub(in crate::render) fn report_waiting(&self, node: &Node, what: &str) {
+        if !node.has_expression() {
+            return;
+        }
+        match node.value() {
+            Value::Str(text) => self.report_waiting_scalar(node, text, what),
+            Value::List(items) => items.iter().for_each(|item| self.report_waiting(item, what)),
+            Value::Map(map) => {
+                for entry in map.entries() {
+                    if entry.key.text.contains(EXPRESSION) {
+                        self.report_waiting_scalar(
+                            &Node::str(&*entry.key.text, entry.key.origin),
+                            &entry.key.text,
+                            what,
+                        );
+                    }
+                    self.report_waiting(&entry.value, what);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn report_waiting_scalar(&self, node: &Node, text: &str, what: &str) {
+        let template = self.templates.get(text);
+        let Ok(template) = &*template else { return };
+        let mut index = 0;
+        for part in &template.parts {
+            let Part::Code(code) = part else { continue };
+            let needs = code_needs(&code.reads, &self.late);
+            if needs != Needs::default() {
+                let origin = self.place(node.origin(), index);
+                self.fault(self.waiting(code, needs, origin, what));
+            }
+            index += 1;
+        }
+    }
+
+    fn waiting(&self, code: &Code, needs: Needs, origin: Origin, what: &str) -> Diagnostic {
+        let message = format!("`{}` waits for {}, and {what} is not made once for each", code.text, needs.name());
+        let mut fault = Diagnostic::error("expression-waits", origin, message);
+        for (root, name) in &code.reads {
+            let Some(name) = name.as_deref().filter(|name| root == "vars" && self.late.contains_key(*name)) else {
+                continue;
+            };
+            let setter = self.setters().find_map(|(_, vars)| vars.as_map()?.entry(name));
+            fault = match setter {
+                Some(entry) => fault.note_at(format!("`{name}` is set here"), entry.key.origin),
+                None => fault.note(format!("`{name}` reads a variable that differs")),
+            };
+        }
+        fault.help("give the object the annotation `dpu-render.dev/destination: clusters` or `dpu-render.dev/for-each`, or set the variable for the site")
+    }
+
+    /// What a `.j2` file may not read, because it is rendered once per site.
+    pub(in crate::render) fn late_reads(&self, reads: &[(String, Option<String>)]) -> Option<String> {
+        reads.iter().find_map(|read| {
+            let needs = code_needs(std::slice::from_ref(read), &self.late);
+            (needs != Needs::default()).then(|| match &read.1 {
+                Some(name) => format!("{}.{name}", read.0),
+                None => read.0.clone(),
+            })
+        })
+    }
+}
+
+pub(super) fn code_needs(reads: &[(String, Option<String>)], late: &BTreeMap<String, Needs>) -> Needs {
+    reads.iter().fold(Needs::default(), |needs, (root, name)| {
+        needs.and(match (root.as_str(), name) {
+            ("cluster", _) => Needs::CLUSTER,
+            ("host", _) => Needs::HOST,
+            ("dpu", _) => Needs::DPU,
+            ("vars", Some(name)) => late.get(name).copied().unwrap_or_default(),
+            ("vars", None) => late.values().fold(Needs::default(), |all, one| all.and(*one)),
+            _ => Needs::default(),
+        })
+    })
+}

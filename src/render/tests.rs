@@ -1,0 +1,300 @@
+//! The main path on small repositories in memory: what merges, what waits, what is refused.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::source::FileError;
+
+const SITE: &str =
+    "apiVersion: dpu-render.dev/v1alpha1\nkind: Site\nmetadata: {name: s}\nspec:\n  dpf: v24.10\n  mode: operator\n";
+
+fn repository(site: &str, files: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let site = format!("{SITE}{site}");
+    let own = [("sites/s/site.yaml", site.as_str())];
+    files.iter().chain(&own).map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
+}
+
+fn outcome(files: &BTreeMap<String, String>, options: &Options) -> (Option<String>, Vec<String>) {
+    let repository = Repository::new(files);
+    let outcome = repository.render("sites/s", options);
+    let faults = outcome.diagnostics.iter().map(|fault| {
+        let place = repository.tree().place(fault.origin).unwrap_or_default();
+        format!("{} {place}", fault.code)
+    });
+    let faults = faults.collect();
+    let text = outcome.site.map(|site| {
+        let mut out = String::new();
+        for destination in &site.destinations {
+            for object in &destination.objects {
+                out += &format!("# {}\n{}", destination.destination, object.text);
+            }
+        }
+        out
+    });
+    (text, faults)
+}
+
+fn rendered(site: &str, files: &[(&str, &str)]) -> String {
+    let (text, faults) = outcome(&repository(site, files), &Options::default());
+    text.unwrap_or_else(|| panic!("{faults:?}"))
+}
+
+fn refused(site: &str, files: &[(&str, &str)]) -> Vec<String> {
+    let (text, faults) = outcome(&repository(site, files), &Options::default());
+    assert!(text.is_none(), "{}", text.unwrap_or_default());
+    faults
+}
+
+fn config_map(name: &str, rest: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n{rest}")
+}
+
+#[test]
+fn layers_merge_in_order_and_the_site_is_last() {
+    let text = rendered(
+        "  layers: [base, overlay]\n",
+        &[
+            ("base/a.yaml", &config_map("c", "data: {a: base, b: base, c: base, d: base}\n")),
+            (
+                "overlay/layer.yaml",
+                "apiVersion: dpu-render.dev/v1alpha1\nkind: Layer\nmetadata: {name: o}\nspec: {layers: [base]}\n",
+            ),
+            ("overlay/a.yaml", &config_map("c", "data: {b: overlay, c: overlay, d: null}\n")),
+            ("sites/s/a.yaml", &config_map("c", "data: {c: site}\n")),
+        ],
+    );
+    assert_eq!(
+        text,
+        "# management\napiVersion: v1\ndata:\n  a: base\n  b: overlay\n  c: site\nkind: ConfigMap\nmetadata:\n  name: c\n"
+    );
+}
+
+const CLUSTERS: &str = "  clusters:\n  - {name: a, vars: {num: 1}}\n  - {name: b, namespace: nb, vars: {num: 2}}\n";
+
+#[test]
+fn what_reads_a_cluster_waits_for_it_and_keeps_its_type() {
+    let text = rendered(
+        &format!("{CLUSTERS}  vars: {{m: '${{{{ vars.num + 10 }}}}'}}\n"),
+        &[(
+            "sites/s/a.yaml",
+            &config_map("c", "data: {num: '${{ vars.num }}', m: 'x${{ vars.m }}', s: '${{ cluster.namespace }}'}\n")
+                .replace(
+                    "metadata: {name: c}",
+                    "metadata: {name: c, annotations: {dpu-render.dev/destination: clusters}}",
+                ),
+        )],
+    );
+    assert_eq!(
+        text,
+        "# a\napiVersion: v1\ndata:\n  m: x11\n  num: 1\n  s: a\nkind: ConfigMap\nmetadata:\n  name: c\n\
+         # b\napiVersion: v1\ndata:\n  m: x12\n  num: 2\n  s: nb\nkind: ConfigMap\nmetadata:\n  name: c\n"
+    );
+}
+
+#[test]
+fn an_expression_that_waits_for_nobody_is_refused_and_the_setter_named() {
+    let files = [("sites/s/a.yaml", config_map("c", "data:\n  num: ${{ vars.num }}\n"))];
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    assert_eq!(refused(CLUSTERS, &files), ["expression-waits sites/s/a.yaml:5:8"]);
+}
+
+#[test]
+fn for_each_makes_one_object_per_member_and_one_of_them_can_be_changed() {
+    let template = config_map("'c-${{ cluster.name }}'", "data: {k: template}\n")
+        .replace("}'}", "}', annotations: {dpu-render.dev/for-each: clusters, keep: me}}");
+    let text = rendered(
+        CLUSTERS,
+        &[("sites/s/a.yaml", &template), ("sites/s/b.yaml", &config_map("c-b", "data: {k: changed}\n"))],
+    );
+    assert_eq!(
+        text,
+        "# management\napiVersion: v1\ndata:\n  k: template\nkind: ConfigMap\nmetadata:\n  annotations:\n    keep: me\n  name: c-a\n\
+         # management\napiVersion: v1\ndata:\n  k: changed\nkind: ConfigMap\nmetadata:\n  annotations:\n    keep: me\n  name: c-b\n"
+    );
+    let template = template.replace("c-${{ cluster.name }}", "c");
+    assert_eq!(refused(CLUSTERS, &[("sites/s/a.yaml", &template)]), ["duplicate-object sites/s/a.yaml:1:1"]);
+}
+
+const INVENTORY: &str = "apiVersion: dpu-render.dev/v1alpha1\nkind: Inventory\nmetadata: {name: s}\nspec:\n  hosts:\n  - name: W1\n    vars: {rack: r1, asn: 1}\n    dpus:\n    - {pci: \"0000:90:00\", cluster: b, vars: {asn: 2}}\n";
+
+#[test]
+fn cards_see_the_nearest_variables_and_templates_loop_over_them() {
+    let text = rendered(
+        &format!("{CLUSTERS}  inventory: inventory.yaml\n"),
+        &[
+            ("sites/s/inventory.yaml", INVENTORY),
+            (
+                "sites/s/a.yaml",
+                &config_map(
+                    "'${{ dpu.nodeName }}'",
+                    "data: {asn: '${{ vars.asn }}', rack: '${{ vars.rack }}', num: '${{ vars.num }}'}\n",
+                )
+                .replacen(
+                    "}'}",
+                    "}', annotations: {dpu-render.dev/for-each: dpus, dpu-render.dev/destination: clusters}}",
+                    1,
+                ),
+            ),
+            (
+                "sites/s/b.yaml.j2",
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: t}\ndata:\n${% for dpu in dpus %}\n  ${{ dpu.nodeName }}: '${{ dpu.vars.asn }} ${{ dpu.vars.rack }}'\n${% endfor %}\n",
+            ),
+        ],
+    );
+    assert_eq!(
+        text,
+        "# management\napiVersion: v1\ndata:\n  w1-0000-90-00: 2 r1\nkind: ConfigMap\nmetadata:\n  name: t\n\
+         # b\napiVersion: v1\ndata:\n  asn: 2\n  num: 2\n  rack: r1\nkind: ConfigMap\nmetadata:\n  name: w1-0000-90-00\n"
+    );
+}
+
+#[test]
+fn variables_have_types_limits_and_no_cycles() {
+    let layer =
+        |rest: &str| format!("apiVersion: dpu-render.dev/v1alpha1\nkind: Layer\nmetadata: {{name: l}}\nspec:\n{rest}");
+    let declared = layer("  declare:\n    mtu: {type: integer, minimum: 1000}\n    name: {type: string}\n");
+    let faults = |vars: &str| refused(&format!("  layers: [l]\n  vars: {vars}\n"), &[("l/layer.yaml", &declared)]);
+    assert_eq!(faults("{mtu: 900, name: x}"), ["variable-range sites/s/site.yaml:8:15"]);
+    assert_eq!(faults("{mtu: \"9\", name: x}"), ["variable-type sites/s/site.yaml:8:15"]);
+    assert_eq!(faults("{mtu: 1500}"), ["variable-missing sites/s/site.yaml:8:3"]);
+    let cycle = refused(
+        "  vars:\n    a: ${{ vars.b }}\n    b: ${{ vars.a }}\n",
+        &[("sites/s/a.yaml", &config_map("c", "data:\n  k: ${{ vars.a }}\n"))],
+    );
+    assert_eq!(cycle, ["variable-cycle sites/s/site.yaml:8:8"]);
+    let undefined = refused(
+        "  vars: {podCIDR: x}\n",
+        &[("sites/s/a.yaml", &config_map("c", "data:\n  k: a ${{ vars.podCDIR }}\n"))],
+    );
+    assert_eq!(undefined, ["undefined-variable sites/s/a.yaml:5:8"]);
+}
+
+#[test]
+fn set_wins_over_every_scope_and_takes_the_declared_type() {
+    let options = Options { set: vec![("num".into(), "7".into()), ("t".into(), "8".into())], ..Options::default() };
+    let layer = "apiVersion: dpu-render.dev/v1alpha1\nkind: Layer\nmetadata: {name: l}\nspec:\n  declare: {t: {type: string}}\n";
+    let object = config_map("c", "data: {num: '${{ vars.num }}', t: '${{ vars.t }}'}\n")
+        .replace("{name: c}", "{name: c, annotations: {dpu-render.dev/destination: b}}");
+    let files =
+        repository(&format!("{CLUSTERS}  layers: [l]\n"), &[("l/layer.yaml", layer), ("sites/s/a.yaml", &object)]);
+    let (text, _) = outcome(&files, &options);
+    assert_eq!(
+        text.unwrap(),
+        "# b\napiVersion: v1\ndata:\n  num: 7\n  t: \"8\"\nkind: ConfigMap\nmetadata:\n  name: c\n"
+    );
+}
+
+#[test]
+fn patches_apply_in_their_turn_or_at_the_end_and_must_hit() {
+    let patch = |stage: &str, name: &str, value: &str| {
+        format!(
+            "apiVersion: dpu-render.dev/v1alpha1\nkind: Patch\nmetadata: {{name: p}}\nspec:\n  stage: {stage}\n  target: {{kind: ConfigMap, name: {name}}}\n  operations:\n  - {{op: add, path: /data/k, value: {value}}}\n"
+        )
+    };
+    let object = config_map("c", "data: {k: base}\n");
+    let over = config_map("c", "data: {k: site}\n");
+    let with = |stage: &str| {
+        rendered(
+            "  layers: [l]\n",
+            &[("l/a.yaml", &object), ("l/p.yaml", &patch(stage, "'*'", "patched")), ("sites/s/a.yaml", &over)],
+        )
+    };
+    assert!(with("input").contains("k: site"));
+    assert!(with("output").contains("k: patched"));
+    assert_eq!(
+        refused("", &[("sites/s/a.yaml", &object), ("sites/s/p.yaml", &patch("output", "x", "v"))]),
+        ["patch-no-match sites/s/p.yaml:6:11"]
+    );
+    assert_eq!(
+        refused("", &[("sites/s/a.yaml", &object), ("sites/s/p.yaml", &patch("input", "x", "v"))]),
+        ["patch-no-match sites/s/p.yaml:6:11"]
+    );
+}
+
+#[test]
+fn faults_of_layers_are_found_together() {
+    let object = config_map("c", "data: {k: \"$POD_CIDR\"}\n");
+    let cycle = "apiVersion: dpu-render.dev/v1alpha1\nkind: Layer\nmetadata: {name: l}\nspec:\n  layers: [l]\n";
+    let faults = refused(
+        "  layers: [l, missing, ../out]\n",
+        &[
+            ("l/layer.yaml", cycle),
+            ("sites/s/a.yaml", &format!("{object}---\n{object}")),
+            ("sites/s/b.yaml", "apiVersion: dpu-render.dev/v1alpha1\nkind: Pathc\nmetadata: {name: x}\n"),
+            ("sites/s/c.yaml", "just text\n"),
+            ("sites/s/d.yaml", "a: [\n"),
+            ("sites/s/e.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {node: $NODE}\n"),
+        ],
+    );
+    assert_eq!(
+        faults,
+        [
+            "layer-cycle l/layer.yaml:5:12",
+            "duplicate-object sites/s/a.yaml:6:1",
+            "unknown-kind sites/s/b.yaml:2:7",
+            "not-an-object sites/s/c.yaml:1:1",
+            "yaml-syntax sites/s/d.yaml:1:4",
+            "unresolved-variable sites/s/e.yaml:4:14",
+            "layer-missing sites/s/site.yaml:7:15",
+            "layer-path sites/s/site.yaml:7:24",
+            "unresolved-variable sites/s/a.yaml:4:11",
+            "unresolved-variable sites/s/a.yaml:9:11",
+        ]
+    );
+}
+
+#[test]
+fn a_layer_inside_another_is_not_part_of_it() {
+    let text = rendered(
+        "  layers: [l]\n",
+        &[
+            ("l/a.yaml", &config_map("a", "")),
+            ("l/inner/layer.yaml", "apiVersion: dpu-render.dev/v1alpha1\nkind: Layer\nmetadata: {name: i}\nspec: {}\n"),
+            ("l/inner/b.yaml", &config_map("b", "")),
+            ("l/_hidden/c.yaml", &config_map("c", "")),
+            (
+                "l/deep/list.yaml",
+                "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: d}}\n",
+            ),
+        ],
+    );
+    let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("  name: ")).collect();
+    assert_eq!(names, ["a", "d"]);
+}
+
+/// Lists files in another order each time.
+struct Shuffled<'a>(&'a BTreeMap<String, String>, usize);
+
+impl Files for Shuffled<'_> {
+    fn list(&self, folder: &str) -> Result<Vec<String>, FileError> {
+        let mut paths = Files::list(self.0, folder)?;
+        let by = self.1 % paths.len().max(1);
+        paths.rotate_left(by);
+        if self.1 % 2 == 1 {
+            paths.reverse();
+        }
+        Ok(paths)
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>, FileError> {
+        Files::read(self.0, path)
+    }
+}
+
+#[test]
+fn the_order_of_files_does_not_matter() {
+    let objects: Vec<(String, String)> = (0..9)
+        .map(|index| (format!("l/{index}.yaml"), config_map(&format!("c{index}"), "data: {num: '${{ vars.num }}'}\n")))
+        .collect();
+    let files: Vec<(&str, &str)> = objects.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let files = repository("  layers: [l]\n  vars: {num: 1}\n", &files);
+    let texts: Vec<String> = (0..10)
+        .map(|seed| {
+            let shuffled = Shuffled(&files, seed);
+            let repository = Repository::new(&shuffled);
+            let site = repository.render("sites/s", &Options::default()).site.unwrap();
+            site.destinations.iter().flat_map(|d| &d.objects).map(|object| &*object.text).collect()
+        })
+        .collect();
+    assert!(texts.windows(2).all(|pair| pair[0] == pair[1]));
+}
