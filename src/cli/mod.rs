@@ -1,5 +1,7 @@
 //! EDGE: files, terminal, exit codes.
 
+pub mod fs;
+
 use std::process::ExitCode;
 
 /// Runs the program.
