@@ -1,6 +1,7 @@
 //! EDGE: files, terminal, exit codes.
 
 pub mod fs;
+pub mod tree;
 
 use std::process::ExitCode;
 

@@ -4,3 +4,4 @@
 mod common;
 mod disk;
 mod readers;
+mod tree;
