@@ -1,0 +1,166 @@
+//! The command line: arguments, roots, exit codes, streams.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use crate::common::{Said, folder, pipe, program, run, shell};
+
+const SITE: &str = "\
+apiVersion: dpu-render.dev/v1alpha1
+kind: Site
+metadata: {name: lab1}
+spec:
+  dpf: v24.10
+  mode: operator
+  layers: [base/a, ./own]
+";
+const OBJECT: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: y}\ndata: {a: b}\n";
+
+fn repository() -> TempDir {
+    folder(&[("base/a/x.yaml", OBJECT), ("sites/lab1/site.yaml", SITE), ("sites/lab1/own/_", "")])
+}
+
+fn refused(said: &Said, text: &str) {
+    assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{said:?}");
+    assert!(said.err.contains(text), "{}", said.err);
+}
+
+#[test]
+fn the_verb_can_be_left_out_and_flags_may_come_first() {
+    let repository = repository();
+    let expected = run(repository.path(), &["render", "sites/lab1"]);
+    assert_eq!(expected.code, Some(0), "{}", expected.err);
+    for arguments in [
+        &["sites/lab1"][..],
+        &["--format", "yaml", "sites/lab1"],
+        &["sites/lab1", "--format=yaml"],
+        &["sites/lab1/site.yaml"],
+        &["sites/../sites/lab1/", "sites/lab1"],
+        &["--threads", "1", "sites/lab1"],
+        &["--root", ".", "sites/lab1"],
+    ] {
+        assert_eq!(run(repository.path(), arguments), expected, "{arguments:?}");
+    }
+    let inside = repository.path().join("sites/lab1");
+    assert_eq!(run(&inside, &["."]), expected);
+    assert_eq!(run(&inside, &["site.yaml"]), expected);
+}
+
+#[test]
+fn usage_errors_are_no_answer() {
+    let repository = repository();
+    let run = |arguments: &[&str]| run(repository.path(), arguments);
+    let nothing = run(&[]);
+    refused(&nothing, "Usage: dpu-render");
+    refused(&run(&["--nonsense", "sites/lab1"]), "--nonsense");
+    refused(&run(&["render"]), "<SITE>");
+    refused(&run(&["sites/lab1", "--set", "mtu"]), "a variable is set as `name=value`");
+    refused(&run(&["sites/lab1", "--set", "=1"]), "a variable is set as `name=value`");
+    refused(&run(&["sites/lab1", "--layout", "bundle"]), "--output");
+    refused(&run(&["sites/lab1", "-o", "out", "--format", "json"]), "cannot be used with");
+    refused(&run(&["sites/lab1", "--threads", "0"]), "--threads");
+    refused(&run(&["sites/lab2"]), "no such site: `sites/lab2`");
+    refused(&run(&["valdate", "sites/lab1"]), "did you mean the verb `validate`?");
+    refused(&run(&["sites"]), "`sites` holds no `site.yaml`; there is one in `sites/lab1`");
+    refused(&run(&["base/a/x.yaml"]), "`base/a/x.yaml` is neither a folder nor a `site.yaml`");
+    refused(&run(&["--root", "base", "sites/lab1"]), "is not below the root");
+    refused(&run(&["--root", "nowhere", "sites/lab1"]), "cannot open `nowhere`");
+}
+
+#[test]
+fn help_is_a_product() {
+    let here = TempDir::new().unwrap();
+    for arguments in [&["--help"][..], &["-h"], &["help", "render"], &["validate", "--help"], &["--version"]] {
+        let said = run(here.path(), arguments);
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{arguments:?}");
+        assert!(!said.out.is_empty());
+    }
+}
+
+#[test]
+fn the_root_is_the_nearest_folder_above_that_holds_every_layer() {
+    // `sites/base/a` is nearer, but `base/b` is only further up; the `base/a` of the site itself does not count.
+    let site = SITE.replace("[base/a, ./own]", "[base/a, base/b]");
+    let repository = folder(&[
+        ("base/a/x.yaml", OBJECT),
+        ("base/b/y.yaml", ""),
+        ("sites/base/a/x.yaml", "not: read"),
+        ("sites/lab1/base/a/x.yaml", OBJECT),
+        ("sites/lab1/site.yaml", &site),
+    ]);
+    let found = run(repository.path(), &["sites/lab1"]);
+    assert_eq!(found, run(repository.path(), &["--root", ".", "sites/lab1"]));
+
+    fs::remove_dir_all(repository.path().join("base/b")).unwrap();
+    let said = run(repository.path(), &["sites/lab1"]);
+    refused(&said, "no folder above `sites/lab1` holds every layer that it names");
+    refused(&said, "`base/b` (sites/lab1/site.yaml:7:20) is not in `");
+    refused(&said, "/sites`, which holds 1 of 2");
+    refused(&said, "help: did you mean `base/a`?");
+}
+
+#[test]
+fn a_layer_that_is_nowhere_is_named_with_its_place() {
+    let site = SITE.replace("base/a", "overlays/nowhere");
+    let repository = folder(&[("sites/lab1/site.yaml", &site)]);
+    let said = run(repository.path(), &["sites/lab1"]);
+    refused(&said, "`overlays/nowhere` (sites/lab1/site.yaml:7:12) is neither in `");
+    refused(&said, "`--root DIR` names the folder");
+}
+
+#[test]
+fn a_site_file_that_cannot_be_read_does_not_hang() {
+    let repository = TempDir::new().unwrap();
+    pipe(&repository.path().join("site.yaml"));
+    let said = run(repository.path(), &["."]);
+    assert_ne!(said.code, None, "{said:?}");
+}
+
+#[test]
+fn a_tree_is_not_written_into_what_is_read() {
+    let repository = repository();
+    for out in ["sites/lab1/out", "base/a", "sites/lab1/own/../new/folder"] {
+        refused(&run(repository.path(), &["sites/lab1", "-o", out]), "which is input");
+    }
+    for out in ["out", "sites/out", "sites/lab1/.out", "sites/lab1/_out/x"] {
+        assert_eq!(run(repository.path(), &["sites/lab1", "-o", out]).code, Some(0), "{out}");
+    }
+}
+
+#[test]
+fn two_sites_of_one_name_are_no_tree() {
+    let repository = repository();
+    fs::create_dir_all(repository.path().join("sites/lab2")).unwrap();
+    fs::write(repository.path().join("sites/lab2/site.yaml"), SITE.replace(", ./own", "")).unwrap();
+    let said = run(repository.path(), &["sites/lab1", "sites/lab2", "-o", "out"]);
+    refused(&said, "two sites are named `lab1`");
+    assert!(!repository.path().join("out").exists());
+}
+
+#[test]
+fn a_full_disk_is_told_and_a_closed_pipe_is_not() {
+    let here = TempDir::new().unwrap();
+    let full = shell(here.path(), "$P completions bash > /dev/full");
+    assert_eq!(full.code, Some(2));
+    assert!(full.err.starts_with("error: cannot write to stdout: No space left on device"), "{}", full.err);
+    let closed =
+        shell(here.path(), "{ $P completions bash; echo code $? >&2; } | true; $P completions zsh | head -c 9");
+    assert_eq!((closed.code, closed.out.len()), (Some(0), 9));
+    assert_eq!(closed.err, "code 0\n");
+}
+
+#[test]
+fn completions_know_the_verbs() {
+    let here = TempDir::new().unwrap();
+    let said = run(here.path(), &["completions", "bash"]);
+    assert_eq!(said.code, Some(0));
+    assert!(said.out.contains("validate") && said.out.contains("--intermediate"));
+}
+
+#[test]
+fn colour_follows_the_flag_and_not_the_environment_alone() {
+    let repository = folder(&[("sites/lab1/site.yaml", "kind: Site\nspec: {layers: [nowhere]}\n")]);
+    let output = program(repository.path()).arg("sites/lab1").env("CLICOLOR_FORCE", "1").output().unwrap();
+    assert!(!output.stderr.contains(&0x1b));
+}
