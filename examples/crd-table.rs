@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 
+use dpu_render::diagnostic::{self, Severity};
 use dpu_render::node::Node;
 use dpu_render::schema::generate;
 use dpu_render::source::SourceTree;
@@ -40,7 +41,11 @@ fn read_folder(folder: &Path) -> Result<Vec<Node>, Box<dyn Error>> {
     let mut nodes = Vec::new();
     for path in files.keys() {
         let (id, source) = tree.load(path)?;
-        nodes.extend(read::documents(&source, id, &mut Vec::new()));
+        let mut faults = Vec::new();
+        nodes.extend(read::documents(&source, id, &mut faults));
+        if let Some(fault) = faults.iter().find(|fault| fault.severity == Severity::Error) {
+            return Err(diagnostic::render(fault, &tree, false).into());
+        }
     }
     Ok(nodes)
 }

@@ -140,9 +140,9 @@ impl<'a, 'e> Scope<'a, 'e> {
                 Literal::Double(value) => Value::Double(*value),
                 Literal::Text(text) => Value::Text(text.clone().into()),
             }),
-            Expression::List(items) => Ok(Value::List(
-                items.iter().map(|item| self.evaluate(item)).collect::<std::result::Result<_, _>>()?,
-            )),
+            Expression::List(items) => {
+                Ok(Value::List(items.iter().map(|item| self.evaluate(item)).collect::<std::result::Result<_, _>>()?))
+            }
             Expression::Name(name) => match self.names.iter().rev().find(|(own, _)| own == name) {
                 Some((_, value)) => Ok(value.clone()),
                 None if name == "self" => value(self.node, Some(self.schema)),
@@ -240,9 +240,7 @@ impl<'a, 'e> Scope<'a, 'e> {
             (Some(base), "size", []) | (None, "size", [base]) => match self.evaluate(base)? {
                 // CEL counts code points.
                 Value::Text(text) => Ok(count(text.chars().count())),
-                Value::Tree(node, schema) if node.as_map().is_some() => {
-                    Ok(count(keys(node, schema).count()))
-                }
+                Value::Tree(node, schema) if node.as_map().is_some() => Ok(count(keys(node, schema).count())),
                 base => Ok(count(items(&base)?.len())),
             },
             (None, "int", [value]) => match self.evaluate(value)? {
@@ -298,12 +296,10 @@ impl<'a, 'e> Scope<'a, 'e> {
                     ("contains", Some(part)) => Ok(Value::Bool(text.contains(part))),
                     ("startsWith", Some(part)) => Ok(Value::Bool(text.starts_with(part))),
                     ("endsWith", Some(part)) => Ok(Value::Bool(text.ends_with(part))),
-                    ("matches", Some(pattern)) => {
-                        Ok(Value::Bool(regex(pattern).ok_or(Stop::Unknown)?.is_match(&text)))
+                    ("matches", Some(pattern)) => Ok(Value::Bool(regex(pattern).ok_or(Stop::Unknown)?.is_match(&text))),
+                    ("split", Some(separator)) => {
+                        Ok(Value::List(text.split(separator).map(|part| Value::Text(part.to_owned().into())).collect()))
                     }
-                    ("split", Some(separator)) => Ok(Value::List(
-                        text.split(separator).map(|part| Value::Text(part.to_owned().into())).collect(),
-                    )),
                     ("lowerAscii", None) => Ok(Value::Text(text.to_ascii_lowercase().into())),
                     ("upperAscii", None) => Ok(Value::Text(text.to_ascii_uppercase().into())),
                     ("trim", None) => Ok(Value::Text(text.trim().to_owned().into())),
@@ -436,7 +432,10 @@ mod tests {
             ("self.a.exists(key, key.contains('n') || key.endsWith('zz'))", true),
             ("self.a.all(key, key.size() == 1)", true),
             ("self.l.exists_one(x, !has(x.d))", true),
-            ("self.l.all(p, self.l.exists_one(q, (has(p.d) ? p.d.lowerAscii() : '*') == (has(q.d) ? q.d.lowerAscii() : '*')))", false),
+            (
+                "self.l.all(p, self.l.exists_one(q, (has(p.d) ? p.d.lowerAscii() : '*') == (has(q.d) ? q.d.lowerAscii() : '*')))",
+                false,
+            ),
             ("self.a.s in ['x', \"dpu.nvidia.com/x\"]", true),
             ("'n' in self.a", true),
             ("int('a:17'.split(':')[1]) >= 17", true),
@@ -464,5 +463,10 @@ mod tests {
             assert!(parse(text).is_none(), "{text}");
         }
         assert_eq!(check("isIP(self.a)", json!({"a": "1"})), None);
+        assert!(parse(&"(".repeat(4000)).is_none());
+        for chain in ["1+", "!", "a.", "a||", "a?b:", "[", "-"] {
+            assert!(parse(&format!("{}a", chain.repeat(4000))).is_none(), "{chain}");
+        }
+        assert_eq!(check(&format!("{}1 == 50", "1+".repeat(49)), json!({})), Some(true));
     }
 }

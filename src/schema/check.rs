@@ -169,7 +169,8 @@ impl Check<'_> {
             };
             if let Some((word, limit)) = limit {
                 let what = if len == 0 { "is empty".to_owned() } else { format!("is {len} characters long") };
-                let message = format!("{} {what}, it must have {word} {limit}", self.of(path));
+                let unit = if limit == 1 { "character" } else { "characters" };
+                let message = format!("{} {what}, it must have {word} {limit} {unit}", self.of(path));
                 self.out.push(Diagnostic::error("value-length", node.origin(), message));
             }
         }
@@ -209,13 +210,9 @@ impl Check<'_> {
             _ => return,
         };
         let unit = |count| if count == 1 { one } else { many };
-        let message = format!(
-            "{} has {count} {}, it must have at {word} {limit} {}",
-            self.of(path),
-            unit(count),
-            if limit == 1 { "" } else { many }
-        );
-        self.out.push(Diagnostic::error(code, node.origin(), message.trim_end()));
+        let (of, has, wanted) = (self.of(path), unit(count), unit(limit));
+        let message = format!("{of} has {count} {has}, it must have at {word} {limit} {wanted}");
+        self.out.push(Diagnostic::error(code, node.origin(), message));
     }
 
     /// Items that must differ. Lists are short; those of thousands are compared through their sorted keys.
@@ -307,23 +304,8 @@ impl Check<'_> {
     fn unknown_field(&mut self, schema: &Schema, origin: Origin, path: &Path<'_>, name: &str) {
         let message = format!("{} has no field `{path}`{}", self.subject(), self.in_release());
         let fault = self.dropped(Diagnostic::error("unknown-field", origin, message).label("unknown field"));
-        let elsewhere = self.line.filter(|line| !line.is_of_all()).map(|line| {
-            let steps = path.steps();
-            let of_kind: Vec<&Line> = self.schemas.of_kind(&line.group, &line.kind).collect();
-            move |schemas: &Schemas, release: Release| {
-                of_kind.iter().any(|line| line.is_of(release) && has_field(schemas.schema(line), &steps))
-            }
-        });
-        let known_to = elsewhere.and_then(|has| {
-            let having = |release: &Release| has(self.schemas, *release);
-            Release::ALL.iter().any(having).then(|| format!("it is a field {}", releases(having)))
-        });
-        let fault = match known_to {
-            Some(note) => fault.note(note),
-            None => fault,
-        };
+        let fault = self.elsewhere(fault, path, "it is a field", |_| true);
         let fields = || schema.properties.iter().map(|(name, _)| &**name);
-        // At the top, people know apiVersion, kind and metadata; the CRD lists the rest.
         let fault = match nearest(name, fields()) {
             Some(near) => fault.help(format!("did you mean `{near}`?")),
             None if schema.properties.is_empty() => fault.help("it takes no fields: write `{}`"),
@@ -362,9 +344,8 @@ impl Check<'_> {
         let message = format!("{} must be {expected}, this is {}", self.of(path), node.kind());
         let fault = Diagnostic::error("wrong-type", node.origin(), message).label(node.kind());
         let help = match (schema.kind, node.value()) {
-            (Type::String, Value::Bool(_) | Value::Number(_)) => {
-                Some(format!("put quotes around it: `\"{}\"`", message::scalar(node)))
-            }
+            // As it was written: the value was read as 1.1 where people wrote 1.10.
+            (Type::String, Value::Bool(_) | Value::Number(_)) => Some("put quotes around it".to_owned()),
             (Type::Integer | Type::Number, Value::Str(text)) if text.parse::<f64>().is_ok() => {
                 Some(format!("take the quotes off: `{text}`"))
             }
@@ -374,6 +355,7 @@ impl Check<'_> {
             (Type::Array, Value::Map(_)) => Some("each item of a list begins with `- `".to_owned()),
             _ => None,
         };
+        let fault = self.elsewhere(fault, path, &format!("it is {}", node.kind()), |schema| is_of(schema, node));
         self.out.push(fault.help_if(help));
     }
 
@@ -384,7 +366,19 @@ impl Check<'_> {
         let fault = Diagnostic::error("value-not-allowed", node.origin(), message);
         let near = nearest(&found, allowed.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
         let fault = fault.label(format!("allowed: {}", message::ticked(allowed.iter().map(String::as_str))));
+        let fault = self.elsewhere(fault, path, "it is a value", |schema| schema.allowed.contains(node));
         self.out.push(fault.help_if(near));
+    }
+
+    /// Says which releases of DPF would take what this one does not: `what` and the releases where `fits`.
+    fn elsewhere(&self, fault: Diagnostic, path: &Path<'_>, what: &str, fits: impl Fn(&Schema) -> bool) -> Diagnostic {
+        let Some(line) = self.line.filter(|line| !line.is_of_all()) else { return fault };
+        let steps = path.steps();
+        let of_kind = self.schemas.of_kind(&line.group, &line.kind);
+        let fitting: Vec<&Line> =
+            of_kind.filter(|line| follow(self.schemas.schema(line), &steps).is_some_and(&fits)).collect();
+        let having = |release: &Release| fitting.iter().any(|line| line.is_of(*release));
+        if Release::ALL.iter().any(having) { fault.note(format!("{what} {}", releases(having))) } else { fault }
     }
 
     /// What the API server drops without a word is no more than a warning where parity is asked for.
@@ -411,12 +405,25 @@ impl Check<'_> {
     }
 }
 
-/// Whether a schema names the field at the end of `steps`.
-fn has_field(schema: &Schema, steps: &[Step<'_>]) -> bool {
-    match steps {
-        [] => true,
-        [Step::Item(_), rest @ ..] => schema.items.as_ref().is_some_and(|items| has_field(items, rest)),
-        [Step::Field(name)] => schema.property(name).is_some(),
-        [Step::Field(name), rest @ ..] => schema.field(name).is_some_and(|field| has_field(field, rest)),
+/// The schema at the end of `steps`.
+fn follow<'s>(schema: &'s Schema, steps: &[Step<'_>]) -> Option<&'s Schema> {
+    steps.iter().try_fold(schema, |schema, step| match step {
+        Step::Item(_) => schema.items.as_deref(),
+        Step::Field(name) => schema.field(name).map(|field| &**field),
+    })
+}
+
+/// Whether a value is of the type that a schema asks for.
+fn is_of(schema: &Schema, node: &Node) -> bool {
+    match node.value() {
+        Value::Null => schema.nullable,
+        Value::Bool(_) => schema.kind == Type::Boolean,
+        Value::Number(_) => matches!(schema.kind, Type::Integer | Type::Number | Type::IntOrString),
+        Value::Str(_) => matches!(schema.kind, Type::String | Type::IntOrString),
+        Value::List(_) => schema.kind == Type::Array,
+        Value::Map(_) => schema.kind == Type::Object,
     }
 }
+
+#[cfg(test)]
+mod tests;

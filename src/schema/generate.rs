@@ -45,7 +45,6 @@ pub const APIS: &[Api] = &[
         folders: &[
             ("cert-manager", EVERY_RELEASE),
             ("dpf-hcp-provisioner-operator", EVERY_RELEASE),
-            ("kamaji", EVERY_RELEASE),
             ("multus", EVERY_RELEASE),
             ("nv-ipam", EVERY_RELEASE),
             ("openshift-dpu-network-operator", EVERY_RELEASE),
@@ -87,6 +86,7 @@ pub fn table<'a>(sets: impl IntoIterator<Item = (&'a str, &'a [Node])>, without:
                 let schema = root(version.at(&["schema", "openAPIV3Schema"]), &mut ignored);
                 let of_kind = lines.entry(format!("{group}/{name}/{kind}")).or_default();
                 match of_kind.iter_mut().find(|(_, known, old)| known == scope && *old == schema) {
+                    Some((releases, _, _)) if releases.split(' ').any(|known| known == release) => {}
                     Some((releases, _, _)) => *releases += &format!(" {release}"),
                     None => of_kind.push((release.to_owned(), scope.to_owned(), schema)),
                 }
@@ -136,7 +136,12 @@ fn compact(schema: &Node, ignored: &mut BTreeSet<String>) -> Json {
     }
     for (key, value) in schema.fields(&[]).iter().map(|entry| (&*entry.key.text, &entry.value)) {
         match key {
-            "description" | "title" | "example" | "externalDocs" | "x-kubernetes-map-type" | "x-kubernetes-int-or-string" => {}
+            "description"
+            | "title"
+            | "example"
+            | "externalDocs"
+            | "x-kubernetes-map-type"
+            | "x-kubernetes-int-or-string" => {}
             // Says no more than x-kubernetes-int-or-string beside it.
             "anyOf" if int_or_string => {}
             "type" => {
@@ -153,9 +158,8 @@ fn compact(schema: &Node, ignored: &mut BTreeSet<String>) -> Json {
             }
             "properties" => {
                 let fields = value.fields(&[]).iter();
-                let fields: Map<String, Json> = fields
-                    .map(|entry| (entry.key.text.to_string(), compact(&entry.value, ignored)))
-                    .collect();
+                let fields: Map<String, Json> =
+                    fields.map(|entry| (entry.key.text.to_string(), compact(&entry.value, ignored))).collect();
                 if !fields.is_empty() {
                     put("p", fields.into());
                 }

@@ -49,7 +49,7 @@ impl Schemas {
     }
 
     fn new(texts: Vec<Cow<'static, str>>) -> Self {
-        Self { tables: texts.iter().enumerate().map(|(index, text)| Table::new(text, index)).collect() }
+        Self { tables: texts.into_iter().enumerate().map(|(index, text)| Table::new(text, index)).collect() }
     }
 
     /// Every line of the table.
@@ -125,9 +125,12 @@ mod tests {
         assert_eq!(scope("vpc.dpu.nvidia.com", "IsolationClass", Release::V25_10), Some(Scope::Cluster));
         assert_eq!(scope("vpc.dpu.nvidia.com", "IsolationClass", Release::V24_10), None);
         assert_eq!(scope("", "PersistentVolume", Release::V24_10), Some(Scope::Cluster));
+        assert_eq!(scope("apps", "DaemonSet", Release::V24_10), Some(Scope::Namespaced));
         assert_eq!(scope("example.com", "Thing", Release::V24_10), None);
-        let path = ["spec", "bmcCredentials"];
-        assert_eq!(merge_key("provisioning.dpu.nvidia.com", "DPUSet", Release::V24_10, &path), None);
+        let key = |release, path: &[&str]| merge_key("svc.dpu.nvidia.com", "NodeServiceInterfaces", release, path);
+        assert_eq!(key(Release::V26_8, &["spec", "interfaces"]), Some(vec!["name".to_owned()]));
+        assert_eq!(key(Release::V26_8, &["spec"]), None);
+        assert_eq!(key(Release::V26_4, &["spec", "interfaces"]), None);
     }
 
     #[test]
@@ -137,5 +140,22 @@ mod tests {
             assert_ne!(schemas.schema(line).kind, table::Type::Any, "{}/{}", line.group, line.kind);
         }
         assert_eq!(TABLES.len(), generate::APIS.len());
+    }
+
+    #[test]
+    fn crds_of_the_user_come_first() {
+        let crd = serde_json::json!({"spec": {
+            "group": "svc.dpu.nvidia.com", "names": {"kind": "DPUService"}, "scope": "Cluster",
+            "versions": [{"name": "v1alpha1", "schema": {"openAPIV3Schema": {"type": "object", "properties": {
+                "apiVersion": {"type": "string"},
+                "spec": {"type": "object", "required": ["mine"], "properties": {"mine": {"type": "integer"}}},
+            }}}}],
+        }});
+        let schemas = Schemas::with_crds(&[Node::from_json(&crd, crate::source::Origin::NONE)]);
+        assert_eq!(schemas.scope("svc.dpu.nvidia.com", "DPUService", Release::V25_7), Some(Scope::Cluster));
+        assert!(schemas.find("svc.dpu.nvidia.com", "v1alpha1", "DPUSet", Release::V25_7).is_none());
+        assert!(schemas.find("provisioning.dpu.nvidia.com", "v1alpha1", "DPUSet", Release::V25_7).is_some());
+        let line = schemas.find("svc.dpu.nvidia.com", "v1alpha1", "DPUService", Release::V25_7).unwrap();
+        assert_eq!(schemas.schema(line).at(&["spec", "mine"]).unwrap().kind, table::Type::Integer);
     }
 }

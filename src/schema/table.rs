@@ -260,11 +260,13 @@ pub struct Table {
 impl Table {
     /// Finds the lines; parses no schema. What is no line of a table is left out.
     #[must_use]
-    pub fn new(text: &Cow<'static, str>, index: usize) -> Self {
+    pub fn new(text: Cow<'static, str>, index: usize) -> Self {
         let mut table = Self::default();
         match text {
             Cow::Borrowed(text) => text.lines().for_each(|line| table.add(line, Cow::Borrowed, index)),
-            Cow::Owned(text) => text.lines().for_each(|line| table.add(line, |part| Cow::Owned(part.to_owned()), index)),
+            Cow::Owned(text) => {
+                text.lines().for_each(|line| table.add(line, |part| Cow::Owned(part.to_owned()), index))
+            }
         }
         table
     }

@@ -2,7 +2,7 @@
 
 use crate::schema::cel::{Expression, Literal, Operator};
 
-/// Deeper nesting is not read.
+/// Deeper nesting is not read, nor a longer chain of operators: it is as deep as it is long.
 const MAX_DEPTH: usize = 64;
 
 /// The parsed rule, unless it is written in CEL that is not read here.
@@ -92,11 +92,14 @@ impl Parser<'_> {
         matches!(first, Token::Sign(own) if *own == sign).then(|| self.tokens = rest)
     }
 
-    fn ternary(&mut self) -> Option<Expression> {
+    fn deeper(&mut self) -> Option<()> {
         self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return None;
-        }
+        (self.depth <= MAX_DEPTH).then_some(())
+    }
+
+    fn ternary(&mut self) -> Option<Expression> {
+        let before = self.depth;
+        self.deeper()?;
         let condition = self.binary(0)?;
         let out = if self.take("?").is_some() {
             let yes = self.ternary()?;
@@ -105,7 +108,7 @@ impl Parser<'_> {
         } else {
             condition
         };
-        self.depth -= 1;
+        self.depth = before;
         Some(out)
     }
 
@@ -128,16 +131,15 @@ impl Parser<'_> {
         let Some(operators) = LEVELS.get(level) else { return self.unary() };
         let mut left = self.binary(level + 1)?;
         while let Some((_, operator)) = operators.iter().find(|(sign, _)| self.take(sign).is_some()) {
+            self.deeper()?;
             left = Expression::Binary(*operator, Box::new(left), Box::new(self.binary(level + 1)?));
         }
         Some(left)
     }
 
     fn unary(&mut self) -> Option<Expression> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return None;
-        }
+        let before = self.depth;
+        self.deeper()?;
         let out = if self.take("!").is_some() {
             Expression::Not(Box::new(self.unary()?))
         } else if self.take("-").is_some() {
@@ -145,13 +147,14 @@ impl Parser<'_> {
         } else {
             self.postfix()?
         };
-        self.depth -= 1;
+        self.depth = before;
         Some(out)
     }
 
     fn postfix(&mut self) -> Option<Expression> {
         let mut base = self.primary()?;
         loop {
+            self.deeper()?;
             if self.take(".").is_some() {
                 let name = self.name()?;
                 base = match self.take("(") {
