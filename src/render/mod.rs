@@ -3,6 +3,7 @@
 //! In: the files of a repository and the folder of a site. Out: [`RenderedSite`], its objects in order with their text, or
 //! every fault.
 
+mod check;
 mod emit;
 pub mod expand;
 mod expression;
@@ -26,6 +27,7 @@ use crate::site::parse;
 use crate::site::{ApiKind, Declaration, Inventory, Site};
 use crate::source::{Files, Origin, SourceTree};
 use crate::yaml::scalar;
+use check::{Checker, SharedChecks};
 use emit::{Printer, SharedTexts};
 use expand::{Expanded, Input};
 use expression::Templates;
@@ -53,6 +55,7 @@ pub struct Repository<'f> {
     layers: Layers,
     templates: Templates,
     texts: SharedTexts,
+    checks: SharedChecks,
 }
 
 /// What a render says: the product unless a fault forbids it, and all faults and warnings, sorted by place.
@@ -73,6 +76,7 @@ impl<'f> Repository<'f> {
             layers: Layers::default(),
             templates: Templates::default(),
             texts: SharedTexts::default(),
+            checks: SharedChecks::default(),
         }
     }
 
@@ -132,11 +136,21 @@ impl<'f> Repository<'f> {
             clusters: &placed.clusters,
             evaluate: &scopes,
         };
+        let lasting: BTreeSet<usize> = fold
+            .objects
+            .values()
+            .filter(|folded| folded.lasting && !folded.raw.node.has_expression())
+            .map(|folded| folded.raw.node.address())
+            .collect();
+        let mut checker = Checker::new(&self.checks, &site);
+        for node in placed.management.values().chain(placed.clusters.iter().flat_map(BTreeMap::values)) {
+            checker.check(node, lasting.contains(&node.address()), faults);
+        }
         let mut expanded = expand::expand(&input, options);
         faults.append(&mut expanded.diagnostics);
         faults.append(&mut scopes.take_faults());
         let finished = finish(&input, &placed, expanded, &fold, options, &scopes, faults);
-        let destinations = self.print(&site, &finished, &fold, options);
+        let destinations = self.print(&site, &finished, &lasting, options);
         drop(input);
         drop(scopes);
         Some(RenderedSite { name: site.name.clone(), destinations, site, inventory })
@@ -239,13 +253,13 @@ impl<'f> Repository<'f> {
         vars
     }
 
-    fn print(&self, site: &Site, finished: &Finished, fold: &Fold, options: &Options) -> Vec<RenderedDestination> {
-        let lasting: BTreeSet<usize> = fold
-            .objects
-            .values()
-            .filter(|folded| folded.lasting && !folded.raw.node.has_expression())
-            .map(|folded| folded.raw.node.address())
-            .collect();
+    fn print(
+        &self,
+        site: &Site,
+        finished: &Finished,
+        lasting: &BTreeSet<usize>,
+        options: &Options,
+    ) -> Vec<RenderedDestination> {
         let mut printer = Printer::new(&self.texts);
         let is_lasting = |node: &Node| lasting.contains(&node.address());
         let files = |values: &BTreeMap<String, Node>| {

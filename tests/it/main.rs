@@ -5,4 +5,5 @@ mod cli;
 mod common;
 mod disk;
 mod readers;
+mod schema;
 mod tree;
