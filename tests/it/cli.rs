@@ -66,6 +66,7 @@ fn usage_errors_are_no_answer() {
     refused(&run(&["sites"]), "`sites` holds no `site.yaml`; there is one in `sites/lab1`");
     refused(&run(&["base/a/x.yaml"]), "`base/a/x.yaml` is neither a folder nor a `site.yaml`");
     refused(&run(&["--root", "base", "sites/lab1"]), "is not below the root");
+    refused(&run(&["--root", "sites/lab1", "sites/lab1"]), "is not below the root");
     refused(&run(&["--root", "nowhere", "sites/lab1"]), "cannot open `nowhere`");
 }
 
