@@ -10,13 +10,16 @@ mod clock;
 #[path = "support/yaml.rs"]
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use dpu_render::node::Node;
+use dpu_render::source::Origin;
 use serde_json::{Value, json};
 
 use clock::Clock;
@@ -37,6 +40,11 @@ enum Peer {
     },
     /// Print every object with the emitter written by hand
     Hand {
+        /// Lines of objects
+        objects: PathBuf,
+    },
+    /// Print every object with the emitter of `dpu-render`
+    Own {
         /// Lines of objects
         objects: PathBuf,
     },
@@ -67,13 +75,9 @@ enum Peer {
 fn main() -> Result<(), Box<dyn Error>> {
     let report = match Args::parse().peer {
         Peer::Copy { objects } => copy(&load(&objects)?)?,
-        Peer::Hand { objects } => print(&load(&objects)?, |object, out| {
-            yaml::emit(object, out);
-            Ok(())
-        })?,
-        Peer::Serde { objects } => print(&load(&objects)?, |object, out| {
-            serde_saphyr::to_fmt_writer(out, object).map_err(|error| error.to_string())
-        })?,
+        Peer::Hand { objects } => hand(&load(&objects)?)?,
+        Peer::Own { objects } => own(&load(&objects)?)?,
+        Peer::Serde { objects } => serde(&load(&objects)?)?,
         Peer::Parse { folder } => parse(&folder)?,
         Peer::Compare { folder } => compare(&folder)?,
         Peer::Equal { expected, actual } => equal(&expected, &actual)?,
@@ -96,10 +100,26 @@ fn copy(objects: &[Value]) -> Result<Value, Box<dyn Error>> {
     Ok(stretch.report(&[("objects", objects.len().into()), ("bytes", out.len().into())]))
 }
 
-fn print(
-    objects: &[Value],
-    emit: impl Fn(&Value, &mut String) -> Result<(), String>,
-) -> Result<Value, Box<dyn Error>> {
+fn hand(objects: &[Value]) -> Result<Value, Box<dyn Error>> {
+    print(objects, |object, out| {
+        yaml::emit(object, out);
+        Ok(())
+    })
+}
+
+fn serde(objects: &[Value]) -> Result<Value, Box<dyn Error>> {
+    print(objects, |object, out| serde_saphyr::to_fmt_writer(out, object).map_err(|error| error.to_string()))
+}
+
+fn own(objects: &[Value]) -> Result<Value, Box<dyn Error>> {
+    let nodes: Vec<Node> = objects.iter().map(|object| Node::from_json(object, Origin::NONE)).collect();
+    print(&nodes, |node, out| {
+        dpu_render::yaml::write::yaml(node, out);
+        Ok(())
+    })
+}
+
+fn print<T>(objects: &[T], emit: impl Fn(&T, &mut String) -> Result<(), String>) -> Result<Value, Box<dyn Error>> {
     let mut out = String::new();
     let clock = Clock::start();
     for object in objects {
@@ -107,11 +127,14 @@ fn print(
         emit(object, &mut out)?;
     }
     let stretch = clock.stop();
-    let rate = out.len() as f64 / 1e6 / stretch.wall.as_secs_f64();
+    // Counted by our own reader: an emitter that loses objects is not fast.
+    let read = yaml::parse(&out)?.iter().filter(|object| object["kind"].is_string()).count();
+    let rate = |time: Duration| out.len() as f64 / 1e6 / time.as_secs_f64();
     Ok(stretch.report(&[
-        ("objects", objects.len().into()),
+        ("objects", read.into()),
         ("bytes", out.len().into()),
-        ("mb_per_s", rate.into()),
+        ("mb_per_s", rate(stretch.wall).into()),
+        ("mb_per_cpu_s", rate(stretch.cpu).into()),
     ]))
 }
 
@@ -138,53 +161,48 @@ fn compare(folder: &Path) -> Result<Value, Box<dyn Error>> {
     Ok(stretch.report(&[("files", known.len().into()), ("same", same.into())]))
 }
 
+/// Objects by destination, then by what they are called.
+type Destinations = BTreeMap<String, BTreeMap<String, Value>>;
+
 fn equal(expected: &Path, actual: &Path) -> Result<Value, Box<dyn Error>> {
-    let (expected, actual) = (keyed(expected)?, keyed(actual)?);
+    let (expected, actual) = (destinations(expected)?, destinations(actual)?);
+    let (mut known, mut same, mut first) = (0, 0, Vec::new());
     let mut tally: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut first = Vec::new();
-    for (key, object) in &expected {
-        let verdict = match actual.get(key) {
-            Some(other) if other == object => "equal",
-            Some(_) => "different",
-            None => "missing",
-        };
-        *tally.entry(verdict).or_default() += 1;
-        if verdict != "equal" && first.len() < 5 {
-            first.push(format!("{verdict}: {key}"));
+    for (destination, objects) in &expected {
+        let Some(others) = actual.get(destination) else { continue };
+        known += 1;
+        let names: BTreeSet<&String> = objects.keys().chain(others.keys()).collect();
+        for name in names {
+            let verdict = match (objects.get(name), others.get(name)) {
+                (Some(one), Some(other)) if one == other => {
+                    same += 1;
+                    continue;
+                }
+                (Some(_), Some(_)) => "different",
+                (Some(_), None) => "missing",
+                (None, _) => "surplus",
+            };
+            *tally.entry(verdict).or_default() += 1;
+            if first.len() < 5 {
+                first.push(format!("{verdict}: {destination} {name}"));
+            }
         }
     }
-    let destinations: std::collections::BTreeSet<&str> =
-        expected.keys().filter_map(|key| key.split_whitespace().next()).collect();
-    let surplus = actual.keys().filter(|key| {
-        !expected.contains_key(*key) && key.split_whitespace().next().is_some_and(|name| destinations.contains(name))
-    });
-    for key in surplus {
-        *tally.entry("surplus").or_default() += 1;
-        if first.len() < 10 {
-            first.push(format!("surplus: {key}"));
-        }
-    }
-    Ok(json!({"equal": tally.get("equal"), "tally": tally, "first": first}))
+    Ok(json!({"destinations": known, "of": expected.len(), "equal": same, "otherwise": tally, "first": first}))
 }
 
-/// Reads objects by where they go and what they are called.
-fn keyed(path: &Path) -> Result<BTreeMap<String, Value>, Box<dyn Error>> {
-    let mut objects = BTreeMap::new();
+fn destinations(path: &Path) -> Result<Destinations, Box<dyn Error>> {
+    let mut found = Destinations::new();
     for line in BufReader::new(fs::File::open(path)?).lines() {
         let mut line: Value = serde_json::from_str(&line?)?;
         let object = line["object"].take();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let key = format!(
-            "{}/{} {} {} {}",
-            text(&line["site"]),
-            text(&line["destination"]),
-            text(&object["kind"]),
-            text(&object["metadata"]["namespace"]),
-            text(&object["metadata"]["name"])
-        );
-        objects.insert(key, object);
+        let (kind, metadata) = (text(&object["kind"]), &object["metadata"]);
+        let name = format!("{kind} {}/{}", text(&metadata["namespace"]), text(&metadata["name"]));
+        let destination = format!("{}/{}", text(&line["site"]), text(&line["destination"]));
+        found.entry(destination).or_default().insert(name, object);
     }
-    Ok(objects)
+    Ok(found)
 }
 
 fn load(path: &Path) -> Result<Vec<Value>, Box<dyn Error>> {

@@ -54,7 +54,7 @@ pub(crate) fn written_out(fleet: &Fleet, tree: &mut Tree) -> Done {
     Ok(())
 }
 
-/// Kustomizations on kustomizations: `base`, `overlays/<name>`, `sites/<site>`, `sites/<site>/clusters/<cluster>`.
+/// Kustomizations on kustomizations: `base`, `overlays/<name>`, `sites/<site>`, `clusters/<site>/<cluster>`.
 pub(crate) fn kustomize(fleet: &Fleet, tree: &mut Tree) -> Done {
     // The base has to be valid by itself: a value that is patched later is that of the first cluster.
     let first = fleet.scope(0, 0);
@@ -83,11 +83,14 @@ pub(crate) fn kustomize(fleet: &Fleet, tree: &mut Tree) -> Done {
         let resources = vec![overlay, "objects.yaml".to_owned()];
         tree.write(&format!("{folder}/kustomization.yaml"), &kustomization(resources, true))?;
         for cluster in 0..fleet.clusters {
-            let folder = format!("{folder}/clusters/{}", cluster_name(site, cluster));
+            let folder = format!("clusters/{}/{}", site_name(site), cluster_name(site, cluster));
             let mut patches = Vec::new();
             add_patches(&mut patches, &merged, Reads::Cluster, &fleet.scope(site, cluster));
             tree.write(&format!("{folder}/patches.yaml"), &stream(&patches))?;
-            tree.write(&format!("{folder}/kustomization.yaml"), &kustomization(vec!["../..".to_owned()], true))?;
+            tree.write(
+                &format!("{folder}/kustomization.yaml"),
+                &kustomization(vec![format!("../../../sites/{}", site_name(site))], true),
+            )?;
         }
     }
     Ok(())
@@ -129,9 +132,12 @@ pub(crate) fn helm(fleet: &Fleet, tree: &mut Tree) -> Done {
         mark_changes(&mut objects, change, "site", &mut slots);
     }
     // A site's own objects: the chart has them, and the values have what differs.
-    objects.extend(first.own.iter().map(|object| {
-        map_text(object, &mut |text| text.replace("site-000", "site-${{ number }}").into())
-    }));
+    objects.extend(
+        first
+            .own
+            .iter()
+            .map(|object| map_text(object, &mut |text| text.replace("site-000", "site-${{ number }}").into())),
+    );
 
     let chart = json!({"apiVersion": "v2", "name": "fleet", "version": "0.1.0", "type": "application"});
     tree.write("chart/Chart.yaml", &stream([&chart]))?;
@@ -148,17 +154,19 @@ pub(crate) fn helm(fleet: &Fleet, tree: &mut Tree) -> Done {
         tree.write(&format!("overlays/{name}.yaml"), &stream([&json!({"overlay": values})]))?;
     }
     for site in 0..fleet.sites {
-        let folder = format!("sites/{}", site_name(site));
         let mut values = Value::Object(fleet.site_vars(site));
         values["siteName"] = site_name(site).into();
         values["number"] = format!("{site:03}").into();
         values["overlayFile"] = format!("overlays/{}.yaml", fleet.overlay(site).0).into();
         values["site"] = slots.values("site", &fleet.base, &fleet.site_layer(site)?.changes);
-        tree.write(&format!("{folder}/values.yaml"), &stream([&values]))?;
+        tree.write(&format!("sites/{}.yaml", site_name(site)), &stream([&values]))?;
         for cluster in 0..fleet.clusters {
             let mut values = Value::Object(fleet.cluster_vars(site, cluster));
             values["clusterName"] = cluster_name(site, cluster).into();
-            tree.write(&format!("{folder}/clusters/{}.yaml", cluster_name(site, cluster)), &stream([&values]))?;
+            tree.write(
+                &format!("clusters/{}/{}.yaml", site_name(site), cluster_name(site, cluster)),
+                &stream([&values]),
+            )?;
         }
     }
     Ok(())
@@ -251,7 +259,10 @@ fn mark_changes(objects: &mut [Value], change: &Value, by: &'static str, slots: 
             continue;
         }
         let (kind, name) = id(change);
-        let known = slots.changed.iter().any(|slot| slot.by == by && slot.object == (kind.into(), name.into()) && slot.path == path);
+        let known = slots
+            .changed
+            .iter()
+            .any(|slot| slot.by == by && slot.object == (kind.into(), name.into()) && slot.path == path);
         if known {
             continue;
         }

@@ -10,26 +10,28 @@ import (
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
+	"helm.sh/helm/v3/pkg/releaseutil"
 )
 
 // helmPeer loads the chart once and renders it per cluster with the values of its overlay, its site and itself. The text
-// that comes out is taken as it is: it is neither parsed nor checked.
+// that comes out is taken as it is, neither parsed nor checked, unless it has to be sorted.
 type helmPeer struct {
 	dir   string
+	sort  bool
 	chart *chart.Chart
 	files map[string]chartutil.Values // values of overlays and sites, read once
 }
 
-func newHelm(dir string) (*helmPeer, error) {
+func newHelm(dir string, sort bool) (*helmPeer, error) {
 	loaded, err := loader.LoadDir(filepath.Join(dir, "chart"))
 	if err != nil {
 		return nil, err
 	}
-	return &helmPeer{dir: dir, chart: loaded, files: map[string]chartutil.Values{}}, nil
+	return &helmPeer{dir: dir, sort: sort, chart: loaded, files: map[string]chartutil.Values{}}, nil
 }
 
 func (h *helmPeer) render(cluster cluster) ([]byte, int, error) {
-	site, err := h.shared(filepath.Join("sites", cluster.site, "values.yaml"))
+	site, err := h.shared(filepath.Join("sites", cluster.site+".yaml"))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -57,6 +59,9 @@ func (h *helmPeer) render(cluster cluster) ([]byte, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
+	if h.sort {
+		return sortedStream(texts)
+	}
 	names := make([]string, 0, len(texts))
 	for name := range texts {
 		names = append(names, name)
@@ -69,6 +74,21 @@ func (h *helmPeer) render(cluster cluster) ([]byte, int, error) {
 		objects += strings.Count(texts[name], "---\n")
 	}
 	return out.Bytes(), objects, nil
+}
+
+// sortedStream does what stands between the engine and the output of `helm template`.
+func sortedStream(texts map[string]string) ([]byte, int, error) {
+	_, manifests, err := releaseutil.SortManifests(texts, nil, releaseutil.InstallOrder)
+	if err != nil {
+		return nil, 0, err
+	}
+	var out bytes.Buffer
+	for _, manifest := range manifests {
+		out.WriteString("---\n")
+		out.WriteString(manifest.Content)
+		out.WriteString("\n")
+	}
+	return out.Bytes(), len(manifests), nil
 }
 
 func (h *helmPeer) shared(path string) (chartutil.Values, error) {

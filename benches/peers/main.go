@@ -34,12 +34,13 @@ func main() {
 
 func run(args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("usage: peers kustomize|helm [-limit N] [-only NAME] [-discard] [-json] DIR")
+		return errors.New("usage: peers kustomize|helm [-limit N] [-only NAME] [-discard] [-sort] [-json] DIR")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	limit := flags.Int("limit", 0, "render only so many clusters, spread over the sites; 0: all")
 	only := flags.String("only", "", "render only the cluster of this name")
 	discard := flags.Bool("discard", false, "write no objects")
+	sorted := flags.Bool("sort", false, "helm: split, read and sort the manifests, as its template verb does")
 	asJSON := flags.Bool("json", false, `write lines {"site","destination","object"} instead of YAML`)
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
@@ -56,10 +57,10 @@ func run(args []string, stdout, stderr io.Writer) error {
 	switch args[0] {
 	case "kustomize":
 		peer = newKustomize()
-		clusters, err = find(filepath.Join(dir, "sites", "*", "clusters", "*"))
+		clusters, err = find(filepath.Join(dir, "clusters", "*", "*"))
 	case "helm":
-		if peer, err = newHelm(dir); err == nil {
-			clusters, err = find(filepath.Join(dir, "sites", "*", "clusters", "*.yaml"))
+		if peer, err = newHelm(dir, *sorted); err == nil {
+			clusters, err = find(filepath.Join(dir, "clusters", "*", "*.yaml"))
 		}
 	default:
 		err = fmt.Errorf("no peer %q", args[0])
@@ -109,7 +110,7 @@ func find(pattern string) ([]cluster, error) {
 	for _, path := range paths {
 		name := filepath.Base(path)
 		name = name[:len(name)-len(filepath.Ext(name))]
-		site := filepath.Base(filepath.Dir(filepath.Dir(path)))
+		site := filepath.Base(filepath.Dir(path))
 		clusters = append(clusters, cluster{site: site, name: name, path: path})
 	}
 	return clusters, nil

@@ -186,7 +186,8 @@ fn plain_is_safe(text: &str) -> bool {
     if !(first.is_ascii_alphabetic() || *first == b'/' || *first == b'_') || *last == b':' {
         return false;
     }
-    let inside = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/' | b':' | b'+' | b'@');
+    let inside =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/' | b':' | b'+' | b'@');
     bytes.iter().all(inside) && !(bytes.len() <= 5 && is_word(text))
 }
 

@@ -1,0 +1,247 @@
+//! The rows: each one makes its input, runs its programs in turn and fills its lines of the table.
+//! Touches: the work folder of the bench.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::Bench;
+use crate::measure::{Job, Run, interleaved};
+use crate::table::{Table, figure};
+
+type Row = fn(&Bench, &mut Table) -> Result<(), Box<dyn Error>>;
+
+/// All rows, by the names that `--row` picks from.
+pub(crate) const ROWS: [(&str, Row); 8] = [
+    ("same objects", same_objects),
+    ("stream", stream),
+    ("growth", growth),
+    ("one destination", one_destination),
+    ("tree unchanged", tree_unchanged),
+    ("standalone expansion", standalone),
+    ("YAML emission", emission),
+    ("validate", validate),
+];
+
+/// Clusters that kustomize renders; the rest follows from its cost per cluster.
+const KUSTOMIZE_CLUSTERS: usize = 40;
+
+/// Speed is worth nothing before the output is right: compares what everybody renders with what was expected.
+fn same_objects(bench: &Bench, table: &mut Table) -> Result<(), Box<dyn Error>> {
+    let expected = expected(bench)?;
+    let compare = |actual: &Path| -> Result<String, Box<dyn Error>> {
+        let args = ["equal".to_owned(), text(&expected), text(actual)];
+        let run = Job::new(&bench.copy_print, &bench.work, &bench.work.join("equal.out")).args(args).reports().run()?;
+        let [known, of, equal, otherwise, first] =
+            ["destinations", "of", "equal", "otherwise", "first"].map(|name| &run.report[name]);
+        Ok(format!("{equal} equal in {known} of {of} clusters; otherwise: {otherwise} {first}"))
+    };
+    for (peer, options) in [("helm", &["-json"][..]), ("kustomize", &["-json", "-limit", "40"])] {
+        if let Some(job) = bench.peer(peer, options)? {
+            job.run()?;
+            table.note(
+                &format!("objects of {peer} beside the expected"),
+                &compare(&bench.work.join(format!("{peer}.out")))?,
+            );
+        }
+    }
+    let job = bench.program(&bench.fleet("dpu-render", &[])?, "lines.out").args(bench.sites(bench.sites));
+    job.args(["--format", "json"]).run()?;
+    table.note("objects of dpu-render beside the expected", &compare(&bench.work.join("lines.out"))?);
+    Ok(())
+}
+
+fn stream(bench: &Bench, table: &mut Table) -> Result<(), Box<dyn Error>> {
+    let fleet = bench.fleet("dpu-render", &[])?;
+    let clusters = bench.sites * 10;
+    let mut jobs = vec![
+        bench.program(&fleet, "stream.out").args(bench.sites(bench.sites)),
+        bench.copy_print("copy", &expected(bench)?),
+    ];
+    let limit = KUSTOMIZE_CLUSTERS.to_string();
+    jobs.extend(bench.peer("helm", &[])?);
+    jobs.extend(bench.peer("helm", &["-sort"])?);
+    jobs.extend(bench.peer("kustomize", &["-limit", &limit])?);
+    jobs.extend(bench.peer("kustomize", &["-limit", "1"])?);
+    let runs = interleaved(&jobs, bench.rounds)?;
+    let [own, copy, peers @ ..] = &runs[..] else { return Err("no runs".into()) };
+    let what = format!("{clusters} clusters, one stream");
+    table.at_most(&format!("{what}: wall"), own.wall, 0.20, "s");
+    table.at_most(&format!("{what}: CPU"), own.cpu, 0.27, "s");
+    table.at_most(&format!("{what}: memory"), own.mib, 64.0, "MiB");
+    versus(table, "copy-and-print", own, copy, |ratio| (1.0 / ratio, 1.3, "at most"));
+    if let [helm, helm_sorted, some, one] = peers {
+        versus(table, "Helm's engine, text as it comes", own, helm, |ratio| (ratio, 3.5, "at least"));
+        versus(table, "Helm's engine and the sorting of `helm template`", own, helm_sorted, |ratio| (ratio, 0.0, ""));
+        let all = scaled(one, some, KUSTOMIZE_CLUSTERS.min(clusters), clusters);
+        let name = format!("kustomize's library ({KUSTOMIZE_CLUSTERS} clusters measured, scaled to {clusters})");
+        versus(table, &name, own, &all, |ratio| (ratio, 100.0, "at least"));
+    }
+    Ok(())
+}
+
+/// Returns what all clusters would take: what one takes, start-up included, and the rest at the cost of each further one.
+fn scaled(one: &Run, some: &Run, measured: usize, clusters: usize) -> Run {
+    let per_cluster = |one: f64, some: f64| one + (some - one) / (measured.max(2) - 1) as f64 * (clusters - 1) as f64;
+    Run { wall: per_cluster(one.wall, some.wall), cpu: per_cluster(one.cpu, some.cpu), ..some.clone() }
+}
+
+/// Adds a peer's figures and the ratio of wall times; `judge` says which way round the ratio goes and what it has to be.
+fn versus(table: &mut Table, peer: &str, own: &Run, other: &Run, judge: fn(f64) -> (f64, f64, &'static str)) {
+    let took = format!("{} s wall, {} s CPU, {} MiB", figure(other.wall), figure(other.cpu), figure(other.mib));
+    table.note(&format!("… {peer}"), &took);
+    let (wall, bound, way) = judge(other.wall / own.wall);
+    let (cpu, ..) = judge(other.cpu / own.cpu);
+    match way {
+        "at most" => table.at_most("… ratio of wall times, own to theirs", wall, bound, "×"),
+        "at least" => table.at_least("… ratio of wall times, theirs to own", wall, bound, "×"),
+        _ => table.note("… ratio of wall times, theirs to own", &format!("{} ×", figure(wall))),
+    }
+    table.note("… ratio of CPU times", &format!("{} ×", figure(cpu)));
+}
+
+fn growth(bench: &Bench, table: &mut Table) -> Result<(), Box<dyn Error>> {
+    let fleet = bench.fleet("dpu-render", &[])?;
+    let few = bench.sites.div_ceil(10);
+    let factor = bench.sites as f64 / few as f64;
+    let jobs = [few, bench.sites].map(|count| bench.program(&fleet, "growth.out").args(bench.sites(count)));
+    let runs = interleaved(&jobs, bench.rounds)?;
+    let [small, large] = &runs[..] else { return Err("no runs".into()) };
+    let what = format!("{} to {} clusters", few * 10, bench.sites * 10);
+    // A fifth for what a ratio of two short times is off by.
+    table.at_most(&format!("growth, {what}: wall per cluster"), large.wall / small.wall / factor, 1.2, "×");
+    table.at_most(&format!("growth, {what}: CPU per cluster"), large.cpu / small.cpu / factor, 1.2, "×");
+    table.at_most(&format!("growth, {what}: memory"), large.mib / small.mib, 1.2, "×");
+    Ok(())
+}
+
+fn one_destination(bench: &Bench, table: &mut Table) -> Result<(), Box<dyn Error>> {
+    let fleet = bench.fleet("dpu-render", &[])?;
+    let site = bench.sites / 2;
+    let cluster = format!("dpu-{site:03}-03");
+    let folder = format!("sites/site-{site:03}");
+    let mut jobs = vec![bench.program(&fleet, "one.out").args([&folder, "--destination", &cluster])];
+    jobs.extend(bench.peer("kustomize", &["-only", &cluster])?);
+    let runs = interleaved(&jobs, bench.rounds * 4)?;
+    let own = &runs[0];
+    if documents(&bench.work.join("one.out"))? < 40 {
+        return Err("fewer objects came out than the cluster has".into());
+    }
+    table.at_most("one destination, new process: wall", own.wall * 1e3, 6.0, "ms");
+    table.note("… CPU", &format!("{} ms", figure(own.cpu * 1e3)));
+    table.at_most("… memory", own.mib, 16.0, "MiB");
+    if let Some(kustomize) = runs.get(1) {
+        versus(table, "kustomize's library, the same cluster", own, kustomize, |ratio| (ratio, 12.0, "at least"));
+    }
+    Ok(())
+}
+
+fn tree_unchanged(bench: &Bench, table: &mut Table) -> Result<(), Box<dyn Error>> {
+    let fleet = bench.fleet("dpu-render", &[])?;
+    let tree = bench.work.join("tree");
+    let job = bench.program(&fleet, "tree.out").args(bench.sites(bench.sites)).args(["-o", &text(&tree)]);
+    let fresh = job.run()?;
+    let before = states(&tree)?;
+    let jobs = [job, bench.copy_print("compare", &tree)];
+    let runs = interleaved(&jobs, bench.rounds)?;
+    let [own, compare] = &runs[..] else { return Err("no runs".into()) };
+    let after = states(&tree)?;
+    let written = after.iter().filter(|(path, state)| before.get(*path) != Some(state)).count();
+    let gone = before.keys().filter(|path| !after.contains_key(*path)).count();
+    let medium = if bench.in_memory { "memory" } else { "the disk" };
+    table
+        .note(&format!("tree of {} files in {medium}, fresh: wall", after.len()), &format!("{} s", figure(fresh.wall)));
+    table.at_most("tree, nothing changed: wall", own.wall, 0.35, "s");
+    table.at_most("… files written or removed", (written + gone) as f64, 0.0, "");
+    versus(table, "read-and-compare of that tree", own, compare, |ratio| (1.0 / ratio, 1.5, "at most"));
+    fs::remove_dir_all(&tree)?;
+    Ok(())
+}
+
+/// What a file shows if it was written or replaced: its inode, and when it changed.
+type State = (u64, i64, i64);
+
+fn states(folder: &Path) -> Result<BTreeMap<PathBuf, State>, Box<dyn Error>> {
+    let mut states = BTreeMap::new();
+    for entry in walkdir::WalkDir::new(folder) {
+        let entry = entry?;
+        if entry.file_type().is_file() {
+            let metadata = entry.metadata()?;
+            states.insert(entry.into_path(), (metadata.ino(), metadata.ctime(), metadata.ctime_nsec()));
+        }
+    }
+    Ok(states)
+}
+
+fn standalone(bench: &Bench, table: &mut Table) -> Result<(), Box<dyn Error>> {
+    let plain = bench.fleet("dpu-render", &[])?;
+    let expanded = bench.fleet("dpu-render", &["--standalone"])?;
+    let sites = bench.sites(bench.sites);
+    let jobs =
+        [bench.program(&plain, "plain.out").args(sites.clone()), bench.program(&expanded, "expanded.out").args(sites)];
+    let runs = interleaved(&jobs, bench.rounds)?;
+    let [own, expansion] = &runs[..] else { return Err("no runs".into()) };
+    let each = |run: &Run, out: &str| -> Result<(usize, f64, f64), Box<dyn Error>> {
+        let count = documents(&bench.work.join(out))?;
+        Ok((count, run.wall * 1e6 / count as f64, run.cpu * 1e6 / count as f64))
+    };
+    let (_, plain_wall, plain_cpu) = each(own, "plain.out")?;
+    let (count, wall, cpu) = each(expansion, "expanded.out")?;
+    let took = format!("{count} objects, {} s wall, {} s CPU", figure(expansion.wall), figure(expansion.cpu));
+    table.note("standalone expansion", &took);
+    table.at_most("… wall per object, to the plain run's", wall / plain_wall, 2.0, "×");
+    table.note("… CPU per object, to the plain run's", &format!("{} ×", figure(cpu / plain_cpu)));
+    Ok(())
+}
+
+fn emission(bench: &Bench, table: &mut Table) -> Result<(), Box<dyn Error>> {
+    let objects = expected(bench)?;
+    let jobs = ["own", "serde", "hand"].map(|emitter| bench.copy_print(emitter, &objects));
+    let runs = interleaved(&jobs, bench.rounds)?;
+    let rates: Vec<f64> = runs.iter().map(|run| run.report["bytes"].as_f64().unwrap_or(0.0) / 1e6 / run.wall).collect();
+    let [own, serde, hand] = rates[..] else { return Err("no runs".into()) };
+    if runs[0].report["objects"] != runs[1].report["objects"] {
+        return Err("the emitter of dpu-render did not print every object".into());
+    }
+    table.at_least("YAML emission", own, 250.0, "MB/s");
+    table.at_least("… ratio to a serde emitter (serde-saphyr)", own / serde, 4.0, "×");
+    table.note("… the plain emitter of this bench", &format!("{} MB/s", figure(hand)));
+    Ok(())
+}
+
+/// 50,000 objects twice: each one written out, as a parser would have to read them too, and from shared layers.
+fn validate(bench: &Bench, table: &mut Table) -> Result<(), Box<dyn Error>> {
+    let options = ["--objects", "50"];
+    let (full, shared) = (bench.fleet("written-out", &options)?, bench.fleet("dpu-render", &options)?);
+    let validate =
+        |fleet: &Path| bench.program(fleet, "validate.out").args(["validate"]).args(bench.sites(bench.sites));
+    let jobs = [validate(&full), validate(&shared), bench.copy_print("parse", &full)];
+    let runs = interleaved(&jobs, bench.rounds)?;
+    let [own, layers, parse] = &runs[..] else { return Err("no runs".into()) };
+    let what = format!("validate, {} objects", bench.sites * 500);
+    table.at_most(&format!("{what}, all written out: wall"), own.wall, 0.8, "s");
+    table.note("… CPU and memory", &format!("{} s, {} MiB", figure(own.cpu), figure(own.mib)));
+    versus(table, "parsing those files", own, parse, |ratio| (1.0 / ratio, 2.0, "at most"));
+    table.at_most(&format!("{what}, from shared layers: wall"), layers.wall, 0.8, "s");
+    Ok(())
+}
+
+fn expected(bench: &Bench) -> Result<PathBuf, Box<dyn Error>> {
+    Ok(bench.fleet("objects", &[])?.join("objects.jsonl"))
+}
+
+/// Counts the documents of a stream.
+fn documents(stream: &Path) -> Result<usize, Box<dyn Error>> {
+    let mut count = 0;
+    for line in BufReader::new(File::open(stream)?).lines() {
+        count += usize::from(line?.starts_with("apiVersion:"));
+    }
+    Ok(count)
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
