@@ -102,9 +102,14 @@ impl Bench {
     fn preamble(&self) -> String {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let medium = if self.in_memory { "memory" } else { "the disk" };
+        let peers = if self.peers.is_some() {
+            ""
+        } else {
+            " Without kustomize and Helm: Go is missing, or could not build them."
+        };
         format!(
             "{cores} cores; median of {} rounds, the programs of a row in turn; input and output in {medium}. \
-             Whole processes, except the steps of `copy-print`, which leave out loading their input.\n",
+             Whole processes, except the steps of `copy-print`, which leave out loading their input.{peers}\n",
             self.rounds
         )
     }

@@ -36,6 +36,13 @@ pub(crate) fn write(fleet: &Fleet, tree: &mut Tree) -> Result<(), Box<dyn Error>
         let mut object = site_object(fleet, site, "standalone", json!(["base"]));
         let secrets: Vec<Value> = (0..fleet.clusters).map(|number| cluster_secret(site, number)).collect();
         object["spec"]["external"] = secrets.into();
+        object["spec"]["argocd"] = json!({
+            "namespace": "dpf-operator-system",
+            "managementCluster": "in-cluster",
+            "project": "default",
+            "repoURL": "https://git.example.com/dpu/sites.git",
+            "targetRevision": "main",
+        });
         tree.write(&format!("sites/{name}/site.yaml"), &stream([&object]))?;
         let change = json!({
             "apiVersion": "svc.dpu.nvidia.com/v1alpha1",
@@ -66,5 +73,11 @@ fn service(pattern: &Value, number: usize) -> Value {
 /// Returns the entry for the Secret by which Argo CD reaches a DPU cluster.
 fn cluster_secret(site: usize, number: usize) -> Value {
     let name = cluster_name(site, number);
-    json!({"kind": "Secret", "namespace": "dpf-operator-system", "name": format!("{name}-{name}"), "destination": "management"})
+    json!({
+        "kind": "Secret",
+        "namespace": "dpf-operator-system",
+        "name": format!("{name}-{name}"),
+        "destination": "management",
+        "keys": ["name", "server", "config"],
+    })
 }
