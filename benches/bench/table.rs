@@ -42,14 +42,15 @@ impl Table {
     }
 
     fn check(&mut self, what: &str, measured: f64, sign: &str, bound: f64, unit: &str, reached: bool) {
+        let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
         let verdict = if reached { "yes" } else { "**no**" };
-        let _ = writeln!(self.lines, "| {what} | {} {unit} | {sign} {bound} {unit} | {verdict} |", figure(measured));
+        let _ = writeln!(self.lines, "| {what} | {}{unit} | {sign} {bound}{unit} | {verdict} |", figure(measured));
     }
 }
 
 /// Returns a figure with three digits that count.
 pub(crate) fn figure(value: f64) -> String {
-    let digits = if value >= 100.0 {
+    let digits = if value >= 100.0 || value == 0.0 {
         0
     } else if value >= 10.0 {
         1
