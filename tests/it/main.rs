@@ -1,4 +1,9 @@
 //! The integration tests: one binary, a module per subject.
-#![expect(clippy::disallowed_methods, clippy::print_stderr, reason = "tests read the disk, the environment, and say what they skip")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "tests read the disk and the environment, say what they skip, and end where they are surprised"
+)]
 
 mod oracle;

@@ -20,11 +20,28 @@ use serde_json::{Value as Json, json};
 
 /// What is compared, by destination.
 const KINDS: [(&str, &[&str]); 2] = [
-    ("management", &["AppProject", "Application", "DPUService", "DPUServiceChain", "DPUServiceInterface", "DPUSet", "ServiceAccount"]),
+    (
+        "management",
+        &[
+            "AppProject",
+            "Application",
+            "DPUService",
+            "DPUServiceChain",
+            "DPUServiceInterface",
+            "DPUSet",
+            "ServiceAccount",
+        ],
+    ),
     (
         "clusters",
         &[
-            "CIDRPool", "IPPool", "Namespace", "ServiceAccount", "ServiceChain", "ServiceChainSet", "ServiceInterface",
+            "CIDRPool",
+            "IPPool",
+            "Namespace",
+            "ServiceAccount",
+            "ServiceChain",
+            "ServiceChainSet",
+            "ServiceInterface",
             "ServiceInterfaceSet",
         ],
     ),
@@ -72,7 +89,8 @@ fn oracle() -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    let message = format!("NOT TESTED: {} does not exist; set DPU_RENDER_SHARED to the folder that holds it", folder.display());
+    let message =
+        format!("NOT TESTED: {} does not exist; set DPU_RENDER_SHARED to the folder that holds it", folder.display());
     assert!(std::env::var_os("CI").is_none(), "{message}");
     eprintln!("{message}");
     None
@@ -251,9 +269,10 @@ fn remove(json: &mut Json, path: &str, key: &str) {
 
 /// Removes a key below a path whose value is an empty map or an empty string.
 fn remove_empty(json: &mut Json, path: &str, key: &str) {
-    let empty = json.pointer(path).and_then(|parent| parent.get(key)).is_some_and(|value| {
-        *value == json!("") || value.as_object().is_some_and(serde_json::Map::is_empty)
-    });
+    let empty = json
+        .pointer(path)
+        .and_then(|parent| parent.get(key))
+        .is_some_and(|value| *value == json!("") || value.as_object().is_some_and(serde_json::Map::is_empty));
     if empty {
         remove(json, path, key);
     }

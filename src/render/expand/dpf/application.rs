@@ -53,7 +53,10 @@ impl Content {
     /// The content of a service: `spec.helmChart.source`, with these values.
     pub(super) fn new(cx: &Context<'_>, chart: Option<&Node>, values: Node, origin: Origin) -> Self {
         let text = |key: &str| {
-            chart.and_then(|chart| chart.get(key)).filter(|node| node.as_str().is_some_and(|text| !text.is_empty())).cloned()
+            chart
+                .and_then(|chart| chart.get(key))
+                .filter(|node| node.as_str().is_some_and(|text| !text.is_empty()))
+                .cloned()
         };
         // Argo CD wants OCI registries without a scheme.
         let repo = text("repoURL").map(|node| match node.as_str().and_then(|url| url.strip_prefix("oci://")) {
@@ -122,10 +125,14 @@ pub(super) fn application(
 
 /// The two AppProjects; in the wave of the first Application.
 pub(super) fn projects(cx: &Context<'_>, argo: &Argo, config: &Node, wave: Option<i64>) -> [Node; 2] {
-    let mut clusters: Vec<_> = cx.input.site.clusters.iter().map(|cluster| (&cluster.namespace, &cluster.name)).collect();
+    let mut clusters: Vec<_> =
+        cx.input.site.clusters.iter().map(|cluster| (&cluster.namespace, &cluster.name)).collect();
     clusters.sort_unstable();
     let clusters: Vec<&str> = clusters.into_iter().map(|(_, name)| name.as_str()).collect();
-    [project(&argo.projects[0], argo, &clusters, config, wave), project(&argo.projects[1], argo, &[&argo.management], config, wave)]
+    [
+        project(&argo.projects[0], argo, &clusters, config, wave),
+        project(&argo.projects[1], argo, &[&argo.management], config, wave),
+    ]
 }
 
 fn project(project: &str, argo: &Argo, clusters: &[&str], config: &Node, wave: Option<i64>) -> Node {

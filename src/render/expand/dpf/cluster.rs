@@ -27,7 +27,10 @@ pub(super) fn check(cx: &mut Context<'_>) {
         if external {
             continue;
         }
-        let message = format!("the site lists DPU cluster `{}/{}`, but no such DPUCluster exists", cluster.namespace, cluster.name);
+        let message = format!(
+            "the site lists DPU cluster `{}/{}`, but no such DPUCluster exists",
+            cluster.namespace, cluster.name
+        );
         let mut diagnostic = Diagnostic::error("cluster-mismatch", cluster.origin, message);
         if let Some((id, node)) = same_name.first() {
             diagnostic = diagnostic
@@ -49,7 +52,10 @@ pub(super) fn check(cx: &mut Context<'_>) {
                 Diagnostic::error(
                     "cluster-mismatch",
                     node.key_origin("metadata"),
-                    format!("DPUCluster `{}/{}` is not among the clusters of site `{}`", id.namespace, id.name, site.name),
+                    format!(
+                        "DPUCluster `{}/{}` is not among the clusters of site `{}`",
+                        id.namespace, id.name, site.name
+                    ),
                 )
                 .note_at("the site is written here", site.node.origin())
                 .help(format!("add {{name: {}, namespace: {}}} to `spec.clusters`", id.name, id.namespace)),
@@ -96,5 +102,48 @@ pub(super) fn secrets(cx: &mut Context<'_>) {
             reason: format!("Argo CD deploys to DPU cluster `{}` with this cluster Secret", cluster.name),
             origin: cluster.origin,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::node::Node;
+    use crate::render::expand::dpf::testing::{cluster, codes, run, run_with, standalone};
+    use crate::site::{Dpu, Host, Inventory};
+    use crate::source::Origin;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn site_and_objects_must_agree_both_ways() {
+        let (objects, mut site) = standalone(&[]);
+        site.clusters[1] = cluster("c2");
+        let expanded = run(&objects, &site);
+        assert_eq!(codes(&expanded), ["cluster-mismatch"; 2]);
+        assert_eq!(expanded.diagnostics[0].help, ["did you mean `c0`?"]);
+    }
+
+    #[test]
+    fn a_card_on_another_cluster_than_the_first_is_a_warning() {
+        let (objects, site) = standalone(&[]);
+        let dpu = |cluster: &str, pci: Option<&str>| Dpu {
+            node_name: format!("w1-{cluster}"),
+            pci: pci.map(str::to_owned),
+            cluster: cluster.to_owned(),
+            serial: None,
+            labels: BTreeMap::new(),
+            vars: Node::map([], Origin::NONE),
+            origin: Origin::NONE,
+        };
+        let dpus = vec![dpu("c0", Some("0000:90:00")), dpu("c1", Some("0000:91:00")), dpu("c1", None)];
+        let host = Host {
+            name: "w1".to_owned(),
+            labels: BTreeMap::new(),
+            vars: Node::map([], Origin::NONE),
+            dpus,
+            origin: Origin::NONE,
+        };
+        let expanded = run_with(&objects, &site, &Inventory { hosts: vec![host], present: true });
+        assert_eq!(codes(&expanded), ["cluster-choice"]);
+        assert!(expanded.diagnostics[0].message.contains("puts `w1-c1` on DPU cluster `c1`"));
     }
 }

@@ -21,7 +21,9 @@ pub(super) type Pools = [Vec<Node>];
 
 /// Whether every cluster has the same chains, interfaces and pools, so that one answer serves all.
 pub(super) fn uniform(cx: &Context<'_>, parts: &Parts, ipams: &[&Node]) -> bool {
-    let user = |group: &str, kind: &str| cx.input.clusters.iter().any(|objects| of_kind(objects, group, kind).next().is_some());
+    let user = |group: &str, kind: &str| {
+        cx.input.clusters.iter().any(|objects| of_kind(objects, group, kind).next().is_some())
+    };
     !parts.chains.values().chain(parts.interfaces.values()).any(|part| part.node.has_expression())
         && !ipams.iter().any(|ipam| ipam.has_expression())
         && !user(SVC, "ServiceChainSet")
@@ -44,11 +46,12 @@ pub(super) fn of_service(
         return CniArgs::new();
     }
     for (set, template) in templates(cx, parts, namespace, cluster, "interfaces") {
-        let spec = cx.in_cluster(&part_of(&template, &["interfaceType", "service"], "spec"), cluster);
-        if spec.text(&["interfaceType"]) != Some("service") || spec.text(&["service", "serviceID"]) != Some(id) {
-            continue;
-        }
-        let Some(interface) = spec.text(&["service", "interfaceName"]) else { continue };
+        // Member by member: what waits for a card in the others must not be evaluated here.
+        let member = |cx: &Context<'_>, key: &str| template.at(&["spec", key]).map(|node| cx.in_cluster(node, cluster));
+        let (kind, block) = (member(cx, "interfaceType"), member(cx, "service"));
+        let block = block.filter(|block| block.text(&["serviceID"]) == Some(id));
+        let Some(block) = block.filter(|_| kind.as_ref().and_then(Node::as_str) == Some("service")) else { continue };
+        let Some(interface) = block.text(&["interfaceName"]) else { continue };
         let labels = labels(cx, &set, namespace, id, &template, cluster);
         for port in ports.iter().filter(|port| match_labels(port.get("matchLabels"), &labels)) {
             let Some(ipam) = given(port, &["ipam"]) else { continue };
@@ -105,12 +108,6 @@ fn templates(cx: &Context<'_>, parts: &Parts, namespace: &str, cluster: usize, w
     generated.chain(written).collect()
 }
 
-/// Some members of a map below `key`: what waits for a card in the others must not be evaluated here.
-fn part_of(node: &Node, members: &[&str], key: &str) -> Node {
-    let entries = members.iter().map(|member| (*member, node.at(&[key, member]).cloned()));
-    Node::map(entries, node.origin())
-}
-
 /// The labels that a ServiceInterface will have, its node's name aside.
 fn labels(cx: &Context<'_>, set: &str, namespace: &str, id: &str, template: &Node, cluster: usize) -> Labels {
     let mut labels = Labels::from([
@@ -165,7 +162,8 @@ fn resolve(cx: &mut Context<'_>, pools: &Pools, ipam: &Node, cluster: usize) -> 
         }
     }
     let show = |entries: &[crate::node::Entry]| {
-        let pairs = entries.iter().map(|entry| format!("{}={}", entry.key.text, entry.value.as_str().unwrap_or_default()));
+        let pairs =
+            entries.iter().map(|entry| format!("{}={}", entry.key.text, entry.value.as_str().unwrap_or_default()));
         pairs.collect::<Vec<_>>().join(",")
     };
     let asked = show(wanted.map(|wanted| wanted.fields(&[])).unwrap_or_default());
@@ -189,4 +187,78 @@ fn resolve(cx: &mut Context<'_>, pools: &Pools, ipam: &Node, cluster: usize) -> 
     }
     cx.report(diagnostic);
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::render::expand::dpf::testing::{codes, deployment, find, run, standalone, svc};
+    use serde_json::{Value as Json, json};
+
+    fn annotation(objects: &[Json], application: &str) -> (String, Vec<&'static str>) {
+        let (objects, site) = standalone(objects);
+        let expanded = run(&objects, &site);
+        let path = [
+            "spec",
+            "source",
+            "helm",
+            "valuesObject",
+            "serviceDaemonSet",
+            "annotations",
+            "k8s.v1.cni.cncf.io/networks",
+        ];
+        let application = find(&expanded.management, "Application", application).unwrap();
+        (application.text(&path).unwrap().to_owned(), codes(&expanded))
+    }
+
+    fn pool(name: &str, spec: Json) -> Json {
+        let mut spec = spec;
+        spec["metadata"] = json!({"labels": {"pool": "a"}});
+        svc("DPUServiceIPAM", name, spec)
+    }
+
+    #[test]
+    fn a_port_gives_its_pool_to_the_pods() {
+        let expected = r#"[{"name":"mybrsfc","interface":"up_0","cni-args":{"allocateDefaultGateway":true,"poolNames":["pool-a"],"poolType":"cidrpool"}}]"#;
+        assert_eq!(annotation(&deployment(), "c0-d-s"), (expected.to_owned(), Vec::new()));
+    }
+
+    #[test]
+    fn pools_of_shared_subnets_come_first() {
+        let mut objects = deployment();
+        objects.push(pool(
+            "shared",
+            json!({"ipv4Subnet": {"subnet": "10.1.0.0/24", "gateway": "10.1.0.1", "perNodeIPCount": 8}}),
+        ));
+        let (annotation, faults) = annotation(&objects, "c0-d-s");
+        assert!(annotation.contains(r#""poolNames":["shared"],"poolType":"ippool""#), "{annotation}");
+        assert_eq!(faults, [""; 0]);
+    }
+
+    #[test]
+    fn no_pool_and_several_pools_are_refused() {
+        let mut objects = deployment();
+        objects.push(pool("pool-b", json!({"ipv4Network": {"network": "10.2.0.0/16", "prefixSize": 24}})));
+        assert_eq!(annotation(&objects, "c0-d-s").1, ["ipam-pool-ambiguous"]);
+        objects.retain(|object| object["kind"] != "DPUServiceIPAM");
+        assert_eq!(annotation(&objects, "c0-d-s").1, ["ipam-pool-missing"]);
+    }
+
+    #[test]
+    fn labels_that_wait_choose_a_pool_per_cluster() {
+        let mut objects = deployment();
+        let last = objects.len() - 1;
+        objects[last]["spec"]["serviceChains"][0]["ports"][1]["service"]["ipam"]["matchLabels"]["pool"] =
+            json!("${{ cluster }}");
+        for cluster in ["0", "1"] {
+            let network = json!({"network": "10.3.0.0/16", "prefixSize": 24});
+            let metadata = json!({"labels": {"pool": cluster}});
+            objects.push(svc(
+                "DPUServiceIPAM",
+                &format!("pool-{cluster}"),
+                json!({"metadata": metadata, "ipv4Network": network}),
+            ));
+        }
+        assert!(annotation(&objects, "c0-d-s").0.contains(r#"["pool-0"]"#));
+        assert!(annotation(&objects, "c1-d-s").0.contains(r#"["pool-1"]"#));
+    }
 }

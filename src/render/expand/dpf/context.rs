@@ -263,7 +263,10 @@ mod tests {
 
     #[test]
     fn tidying_drops_nulls_and_shares_the_rest() {
-        let node = Node::from_json(&json!({"a": {"b": 1}, "labels": {"x": null}, "n": null, "l": [{"m": null}]}), Origin::NONE);
+        let node = Node::from_json(
+            &json!({"a": {"b": 1}, "labels": {"x": null}, "n": null, "l": [{"m": null}]}),
+            Origin::NONE,
+        );
         let tidied = tidy(&node, false);
         assert_eq!(tidied, Node::from_json(&json!({"a": {"b": 1}, "l": [{}]}), Origin::NONE));
         assert!(tidied.get("a").unwrap().same(node.get("a").unwrap()));

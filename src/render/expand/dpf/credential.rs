@@ -46,7 +46,9 @@ pub(super) fn expand(cx: &mut Context<'_>) {
                 let names: Vec<&str> = clusters.iter().map(|cluster| cluster.name.as_str()).collect();
                 let same_name = clusters.iter().find(|cluster| cluster.name == name);
                 let help = match (same_name, nearest(&name, names.iter().copied())) {
-                    (Some(cluster), _) => format!("its namespace is `{}`: `default` is taken where none is given", cluster.namespace),
+                    (Some(cluster), _) => {
+                        format!("its namespace is `{}`: `default` is taken where none is given", cluster.namespace)
+                    }
                     (None, Some(near)) => format!("did you mean `{near}`?"),
                     (None, None) => format!("the site has {}", list(&names)),
                 };
@@ -54,5 +56,42 @@ pub(super) fn expand(cx: &mut Context<'_>) {
                 cx.report(Diagnostic::error("cluster-missing", target.origin(), message).help(help));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::render::expand::dpf::testing::{codes, find, run, standalone, svc};
+    use serde_json::{Value as Json, json};
+
+    fn request(target: Json) -> Json {
+        svc(
+            "DPUServiceCredentialRequest",
+            "r",
+            json!({"serviceAccount": {"name": "sa"}, "secret": {"name": "s", "namespace": "m"}, "targetCluster": target,
+                "metadata": {"labels": {"dpu.nvidia.com/image-pull-secret": ""}}}),
+        )
+    }
+
+    #[test]
+    fn the_account_goes_where_it_is_meant_and_the_secret_is_a_need() {
+        let (objects, site) = standalone(&[request(json!({"name": "c1", "namespace": "c1"}))]);
+        let expanded = run(&objects, &site);
+        let account = find(&expanded.clusters[1], "ServiceAccount", "sa").unwrap();
+        assert_eq!(account.text(&["metadata", "namespace"]), Some("default"));
+        assert_eq!(account.at(&["automountServiceAccountToken"]).unwrap().as_bool(), Some(false));
+        let needs: Vec<_> = expanded.secrets.iter().map(|need| (need.cluster, need.name.as_str())).collect();
+        assert_eq!(needs, [(None, "c0-c0"), (None, "c1-c1"), (None, "s")]);
+
+        let (objects, site) = standalone(&[request(Json::Null)]);
+        assert!(find(&run(&objects, &site).management, "ServiceAccount", "sa").is_some());
+    }
+
+    #[test]
+    fn a_cluster_that_the_site_does_not_have_is_refused() {
+        let (objects, site) = standalone(&[request(json!({"name": "c1"}))]);
+        let expanded = run(&objects, &site);
+        assert_eq!(codes(&expanded), ["cluster-missing"]);
+        assert!(expanded.diagnostics[0].help[0].contains("its namespace is `c1`"));
     }
 }

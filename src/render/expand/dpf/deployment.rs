@@ -148,8 +148,7 @@ fn find_services<'a>(cx: &mut Context<'a>, deployment: &Deployment<'a>) -> Vec<S
     let mut services = Vec::new();
     for entry in deployment.node.fields(&["spec", "services"]) {
         let (key, origin) = (&*entry.key.text, entry.key.origin);
-        let template =
-            find(cx, deployment, entry, ("serviceTemplate", "DPUServiceTemplate", "template-missing"));
+        let template = find(cx, deployment, entry, ("serviceTemplate", "DPUServiceTemplate", "template-missing"));
         let configuration =
             find(cx, deployment, entry, ("serviceConfiguration", "DPUServiceConfiguration", "configuration-missing"));
         if let (Some(template), Some(configuration)) = (template, configuration) {
@@ -232,7 +231,8 @@ fn add_interfaces(
         let origin = interface.origin();
         let text = label.as_str().unwrap_or_default();
         let child = format!("{}-{}-{}", deployment.name, service.key, text.replace('_', "-"));
-        let labels = Node::map([(SERVICE, Some(Node::str(id.as_str(), origin))), (INTERFACE, Some(label.clone()))], origin);
+        let labels =
+            Node::map([(SERVICE, Some(Node::str(id.as_str(), origin))), (INTERFACE, Some(label.clone()))], origin);
         let details = Node::map(
             [
                 ("serviceID", Some(Node::str(id.as_str(), origin))),
@@ -241,10 +241,8 @@ fn add_interfaces(
             ],
             origin,
         );
-        let spec = Node::map(
-            [("interfaceType", Some(Node::str("service", origin))), ("service", Some(details))],
-            origin,
-        );
+        let spec =
+            Node::map([("interfaceType", Some(Node::str("service", origin))), ("service", Some(details))], origin);
         let metadata = Node::map([("labels", Some(labels))], origin);
         let template = Node::map([("metadata", Some(metadata)), ("spec", Some(spec))], origin);
         let selector = deployment.requirements(&version_key(service.key), &version, origin);
@@ -381,4 +379,87 @@ fn convert(deployment: &Deployment<'_>, port: &Node, parity: bool) -> Node {
         given(port, &["serviceInterface"]).map_or_else(|| Node::map([], origin), |node| tidy(node, parity))
     };
     Node::map([("serviceInterface", Some(interface))], origin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::expand::dpf::testing::{codes, deployment, find, run, standalone, svc};
+    use serde_json::json;
+
+    #[test]
+    fn all_five_places_agree_on_the_version_and_it_is_stable() {
+        let (objects, site) = standalone(&deployment());
+        let expanded = run(&objects, &site);
+        let (of_service, of_chain) = (version(false, "n", "d", "s"), version(false, "n", "d", ""));
+        let set = find(&expanded.management, "DPUSet", "d-all").unwrap();
+        let labels = set.at(&["spec", "dpuTemplate", "spec", "cluster", "nodeLabels"]).unwrap();
+        assert_eq!(labels.text(&[&version_key("s")]), Some(&*of_service));
+        assert_eq!(labels.text(&[CHAIN_VERSION]), Some(&*of_chain));
+        let value = |node: &Node, path: &[&str]| node.items(path)[0].items(&["values"])[0].as_str().unwrap().to_owned();
+        let expressions = ["spec", "nodeSelector", "matchExpressions"];
+        assert_eq!(
+            value(find(&expanded.clusters[0], "ServiceInterfaceSet", "d-s-up-0").unwrap(), &expressions),
+            of_service
+        );
+        assert_eq!(value(find(&expanded.clusters[0], "ServiceChainSet", "d").unwrap(), &expressions), of_chain);
+        let service = find(&expanded.intermediate, "DPUService", "d-s").unwrap();
+        let term = &service.items(&["spec", "serviceDaemonSet", "nodeSelector", "nodeSelectorTerms"])[0];
+        assert_eq!(value(term, &["matchExpressions"]), of_service);
+        assert_eq!(service.text(&["metadata", "annotations", "dpuservice.nvidia.com/version"]), Some(&*of_service));
+    }
+
+    #[test]
+    fn every_missing_thing_is_named_with_its_near_miss() {
+        let mut objects = deployment();
+        objects.retain(|object| object["kind"] != "BFB" && object["kind"] != "DPUServiceTemplate");
+        objects.push(svc("DPUServiceTemplate", "t", json!({"deploymentServiceName": "s"})));
+        let (objects, site) = standalone(&objects);
+        let expanded = run(&objects, &site);
+        assert_eq!(codes(&expanded), ["template-missing", "bfb-missing"]);
+        assert_eq!(expanded.diagnostics[0].help, ["did you mean `t`?"]);
+    }
+
+    #[test]
+    fn a_template_of_another_service_is_refused() {
+        let mut objects = deployment();
+        objects[2]["spec"]["deploymentServiceName"] = json!("other");
+        let (objects, site) = standalone(&objects);
+        assert_eq!(codes(&run(&objects, &site)), ["service-name-mismatch"]);
+    }
+
+    #[test]
+    fn the_flavor_of_the_operator_must_be_declared() {
+        let mut objects = deployment();
+        objects.remove(1);
+        objects.last_mut().unwrap()["spec"]["dpus"]["flavor"] = json!("dpf-provisioning-hbn-ovn");
+        let (objects, mut site) = standalone(&objects);
+        assert_eq!(codes(&run(&objects, &site)), ["flavor-missing"]);
+        site.external.push(crate::site::External {
+            group: PROVISIONING.to_owned(),
+            kind: "DPUFlavor".to_owned(),
+            namespace: "n".to_owned(),
+            name: "dpf-provisioning-hbn-ovn".to_owned(),
+            destination: None,
+            keys: Vec::new(),
+            origin: Origin::NONE,
+        });
+        assert_eq!(codes(&run(&objects, &site)), [""; 0]);
+    }
+
+    #[test]
+    fn names_that_collide_and_interfaces_in_the_management_cluster_are_refused() {
+        let mut objects = deployment();
+        objects[3]["spec"]["interfaces"] =
+            json!([{"name": "up_0", "network": "mybrsfc"}, {"name": "up-0", "network": "mybrsfc"}]);
+        let (collide, site) = standalone(&objects);
+        assert_eq!(codes(&run(&collide, &site)), ["name-collision"]);
+        objects[3]["spec"] = json!({"deploymentServiceName": "s", "interfaces": [{"name": "up_0", "network": "mybrsfc"}],
+            "serviceConfiguration": {"deployInCluster": true}});
+        let (in_management, mut site) = standalone(&objects);
+        assert_eq!(codes(&run(&in_management, &site)), ["interfaces-in-management"]);
+        site.parity = true;
+        let expanded = run(&in_management, &site);
+        assert!(expanded.diagnostics.iter().all(|fault| fault.severity == crate::diagnostic::Severity::Warning));
+    }
 }

@@ -40,7 +40,8 @@ fn of_entry(cx: &Context<'_>, deployment: &Deployment<'_>, services: &[&str], en
         ],
         origin,
     );
-    let template = Node::map([("annotations", filled(entry, &["dpuAnnotations"], cx.parity)), ("spec", Some(spec))], origin);
+    let template =
+        Node::map([("annotations", filled(entry, &["dpuAnnotations"], cx.parity)), ("spec", Some(spec))], origin);
     let rolling = Node::map([("maxUnavailable", Some(Node::int(1, origin)))], origin);
     let strategy =
         Node::map([("type", Some(Node::str("RollingUpdate", origin))), ("rollingUpdate", Some(rolling))], origin);
@@ -79,10 +80,10 @@ fn indexes(set: &Node, labels: &Labels) -> Vec<u32> {
         return if first { vec![0] } else { Vec::new() };
     }
     // Entries are alternatives, unlike those of any other selector (P-27).
-    let matching = selector.iter().filter(|entry| labels.get(&*entry.key.text).map(String::as_str) == entry.value.as_str());
-    let mut found: Vec<u32> = matching
-        .filter_map(|entry| entry.key.text.strip_prefix(FEATURE)?.split_once('-')?.0.parse().ok())
-        .collect();
+    let matching =
+        selector.iter().filter(|entry| labels.get(&*entry.key.text).map(String::as_str) == entry.value.as_str());
+    let mut found: Vec<u32> =
+        matching.filter_map(|entry| entry.key.text.strip_prefix(FEATURE)?.split_once('-')?.0.parse().ok()).collect();
     found.sort_unstable();
     found.dedup();
     found
@@ -138,8 +139,10 @@ mod tests {
 
     fn selected(labels: &[(&str, &str)], selector: Json) -> Vec<u32> {
         let set = Node::from_json(&json!({"spec": {"dpuSelector": selector}}), Origin::NONE);
-        let labels =
-            labels.iter().map(|(key, value)| (format!("feature.node.kubernetes.io/{key}"), (*value).to_owned())).collect();
+        let labels = labels
+            .iter()
+            .map(|(key, value)| (format!("feature.node.kubernetes.io/{key}"), (*value).to_owned()))
+            .collect();
         indexes(&set, &labels)
     }
 

@@ -18,7 +18,8 @@ pub(super) fn pool(cx: &Context<'_>, ipam: &Node) -> Node {
             ("IPPool", Some(subnet), members)
         }
         None => {
-            let members = [("cidr", "network"), ("perNodeNetworkPrefix", "prefixSize"), ("gatewayIndex", "gatewayIndex")];
+            let members =
+                [("cidr", "network"), ("perNodeNetworkPrefix", "prefixSize"), ("gatewayIndex", "gatewayIndex")];
             ("CIDRPool", given(ipam, &["spec", "ipv4Network"]), members)
         }
     };
@@ -71,4 +72,27 @@ fn allocations(range: &Node) -> Option<Node> {
         })
         .collect();
     (!items.is_empty()).then(|| Node::list(items, map.origin()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::render::expand::dpf::testing::{find, run, standalone, svc};
+    use serde_json::json;
+
+    #[test]
+    fn allocations_are_sorted_and_what_is_empty_is_left_out() {
+        let network = json!({"network": "10.0.0.0/16", "prefixSize": 24, "gatewayIndex": 0, "exclusions": ["10.0.0.9"],
+            "allocations": {"w2": "10.0.2.0/24", "w1": "10.0.1.0/24"}, "routes": [], "defaultGateway": false});
+        let (objects, site) =
+            standalone(&[svc("DPUServiceIPAM", "p", json!({"ipv4Network": network, "nodeSelector": null}))]);
+        let expanded = run(&objects, &site);
+        let pool = find(&expanded.clusters[0], "CIDRPool", "p").unwrap();
+        assert_eq!(
+            pool.at(&["spec"]).unwrap().to_json(),
+            json!({"cidr": "10.0.0.0/16", "perNodeNetworkPrefix": 24, "gatewayIndex": 0,
+                "exclusions": [{"startIP": "10.0.0.9", "endIP": "10.0.0.9"}],
+                "staticAllocations": [{"nodeName": "w1", "prefix": "10.0.1.0/24"}, {"nodeName": "w2", "prefix": "10.0.2.0/24"}]})
+        );
+        assert!(pool.same(find(&expanded.clusters[1], "CIDRPool", "p").unwrap()));
+    }
 }

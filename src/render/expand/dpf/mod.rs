@@ -101,12 +101,11 @@ fn first_service(parts: &Parts) -> Option<(String, Origin)> {
     Some((format!("DPUService `{}/{}`", namespace(&part.node), context::name(&part.node)), part.node.origin()))
 }
 
+/// Makes an object of one that is as it is in a cluster or on a card.
+type Make = fn(&Context<'_>, &Node) -> Node;
+
 /// What `make` makes of each object in each cluster; once where nothing in the object waits.
-fn each_cluster<'n>(
-    cx: &Context<'_>,
-    objects: impl Iterator<Item = &'n Node>,
-    make: fn(&Context<'_>, &Node) -> Node,
-) -> Vec<Vec<Node>> {
+fn each_cluster<'n>(cx: &Context<'_>, objects: impl Iterator<Item = &'n Node>, make: Make) -> Vec<Vec<Node>> {
     let mut made = vec![Vec::new(); cx.clusters().len()];
     for object in objects {
         let shared = (!object.has_expression()).then(|| make(cx, object));
@@ -119,8 +118,7 @@ fn each_cluster<'n>(
 
 /// Sets of interfaces and chains in each cluster; with an inventory, what they make on each card.
 fn expand_sets(cx: &mut Context<'_>, parts: &Parts) {
-    let makers: [(_, fn(&Context<'_>, &Node) -> Node); 2] =
-        [(&parts.interfaces, interface::set), (&parts.chains, chain::set)];
+    let makers: [(&BTreeMap<_, Part>, Make); 2] = [(&parts.interfaces, interface::set), (&parts.chains, chain::set)];
     let inventory = cx.input.inventory;
     let mut cards: Vec<Vec<Card<'_>>> = cx.clusters().map(|_| Vec::new()).collect();
     for (h, host) in inventory.hosts.iter().enumerate() {
@@ -192,8 +190,10 @@ fn namespaces(parts: &Parts, ipams: &[&Node]) -> BTreeMap<String, Origin> {
 /// Adds the namespaces that nobody wrote: in DPU clusters before everything else that is generated there, in the management
 /// cluster for its own services.
 fn add_namespaces(cx: &mut Context<'_>, parts: &Parts, namespaces: &BTreeMap<String, Origin>) {
-    let written = |objects: &BTreeMap<_, Node>, name: &str| of_kind(objects, "", "Namespace").any(|(id, _)| &*id.name == name);
-    let make = |name: &str, wave: Option<Node>, origin| Object::new("v1", "Namespace", "", name, origin).wave(wave).with([]);
+    let written =
+        |objects: &BTreeMap<_, Node>, name: &str| of_kind(objects, "", "Namespace").any(|(id, _)| &*id.name == name);
+    let make =
+        |name: &str, wave: Option<Node>, origin| Object::new("v1", "Namespace", "", name, origin).wave(wave).with([]);
     let shared: Vec<Node> = namespaces.iter().map(|(name, origin)| make(name, None, *origin)).collect();
     for cluster in cx.clusters() {
         let wave = application::early_wave(cx, &cx.out.clusters[cluster]);
@@ -216,7 +216,8 @@ fn add_namespaces(cx: &mut Context<'_>, parts: &Parts, namespaces: &BTreeMap<Str
         .collect();
     for (name, part) in of_management {
         let theirs = cx.of_kind(names::OPERATOR, "DPFOperatorConfig").any(|(id, _)| &*id.namespace == name);
-        if !theirs && name != "default" && name != cx.input.site.argocd.namespace && !written(cx.input.management, name) {
+        if !theirs && name != "default" && name != cx.input.site.argocd.namespace && !written(cx.input.management, name)
+        {
             let wave = cx.wave(&part.node);
             cx.out.management.push(make(name, wave, part.node.origin()));
         }
@@ -236,5 +237,88 @@ fn keep(cx: &mut Context<'_>, parts: Parts) {
                 cx.out.intermediate.push(part.node);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{codes, deployment, find, run, run_with, standalone, svc};
+    use super::*;
+    use crate::site::{Dpu, Host, Inventory};
+    use serde_json::json;
+
+    fn wave(node: &Node) -> Option<&str> {
+        node.text(&["metadata", "annotations", names::SYNC_WAVE])
+    }
+
+    #[test]
+    fn waves_are_inherited_and_namespaces_come_first() {
+        let (objects, site) = standalone(&deployment());
+        let expanded = run(&objects, &site);
+        assert_eq!(codes(&expanded), [""; 0]);
+        let set = find(&expanded.clusters[1], "ServiceInterfaceSet", "d-s-up-0").unwrap();
+        assert_eq!(wave(set), Some("-3"));
+        assert_eq!(wave(find(&expanded.management, "DPUSet", "d-all").unwrap()), Some("-3"));
+        assert_eq!(wave(find(&expanded.management, "Application", "c0-d-s").unwrap()), Some("-3"));
+        assert_eq!(wave(find(&expanded.management, "AppProject", "lab-dpu").unwrap()), Some("-3"));
+        assert_eq!(wave(find(&expanded.clusters[0], "CIDRPool", "pool-a").unwrap()), None);
+        assert_eq!(wave(find(&expanded.clusters[0], "Namespace", "n").unwrap()), Some("-3"));
+    }
+
+    #[test]
+    fn what_waits_differs_per_cluster_and_the_rest_is_shared() {
+        let interface = |name: &str, port: &str| {
+            let spec = json!({"interfaceType": "physical", "physical": {"interfaceName": port}});
+            svc("DPUServiceInterface", name, json!({"template": {"spec": {"template": {"spec": spec}}}}))
+        };
+        let (objects, site) = standalone(&[interface("same", "p0"), interface("own", "p${{ cluster }}")]);
+        let expanded = run(&objects, &site);
+        let [first, second] = expanded.clusters.as_slice() else { panic!("two clusters") };
+        let port = |nodes, name| {
+            let set = find(nodes, "ServiceInterfaceSet", name).unwrap();
+            (set.clone(), set.text(&["spec", "template", "spec", "physical", "interfaceName"]).unwrap().to_owned())
+        };
+        assert!(port(first, "same").0.same(&port(second, "same").0));
+        assert_eq!((port(first, "own").1, port(second, "own").1), ("p0".to_owned(), "p1".to_owned()));
+    }
+
+    #[test]
+    fn with_an_inventory_sets_become_objects_per_card() {
+        let (objects, mut site) = standalone(&deployment());
+        site.clusters.truncate(1);
+        let dpu = |node: &str, pci: Option<&str>| Dpu {
+            node_name: node.to_owned(),
+            pci: pci.map(str::to_owned),
+            cluster: "c0".to_owned(),
+            serial: None,
+            labels: BTreeMap::new(),
+            vars: Node::map([], Origin::NONE),
+            origin: Origin::NONE,
+        };
+        let host = Host {
+            name: "w1".to_owned(),
+            labels: [("feature.node.kubernetes.io/dpu-0-pci-address".to_owned(), "0000-90-00".to_owned())].into(),
+            vars: Node::map([], Origin::NONE),
+            dpus: vec![dpu("w1-0000-90-00", Some("0000:90:00")), dpu("foreign", None)],
+            origin: Origin::NONE,
+        };
+        let expanded = run_with(&objects, &site, &Inventory { hosts: vec![host], present: true });
+        let made = &expanded.clusters[0];
+        assert!(find(made, "ServiceInterface", "d-s-up-0-w1-0000-90-00").is_some());
+        // It carries none of the labels that DPF stamps on what it provisions.
+        assert!(find(made, "ServiceInterface", "d-s-up-0-foreign").is_none());
+        assert!(find(made, "ServiceInterfaceSet", "d-s-up-0").is_none());
+        assert!(find(&expanded.cluster_intermediate[0], "ServiceInterfaceSet", "d-s-up-0").is_some());
+        assert_eq!(codes(&expanded), ["cluster-mismatch"], "c1 is no longer listed");
+    }
+
+    #[test]
+    fn what_is_replaced_is_consumed() {
+        let (objects, site) = standalone(&deployment());
+        let expanded = run(&objects, &site);
+        let kinds: Vec<&str> = expanded.consumed.iter().map(|id| &*id.kind).collect();
+        assert_eq!(kinds, ["DPUDeployment", "DPUServiceTemplate", "DPUServiceConfiguration", "DPUServiceIPAM"]);
+        let kinds: Vec<_> = expanded.intermediate.iter().map(|node| node.text(&["kind"]).unwrap()).collect();
+        assert_eq!(kinds, ["DPUService", "DPUServiceInterface", "DPUServiceChain"]);
     }
 }

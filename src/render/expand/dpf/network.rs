@@ -65,9 +65,9 @@ impl Element {
         let object = json.as_object()?;
         // Go matches keys whatever their case, and takes null for absent.
         let get = |key: &str| {
-            let found = object.get(key).or_else(|| {
-                object.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value)
-            });
+            let found = object
+                .get(key)
+                .or_else(|| object.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value));
             found.filter(|value| !value.is_null())
         };
         let text = |key: &str| get(key).map_or(Some(String::new()), |value| value.as_str().map(str::to_owned));
@@ -335,7 +335,8 @@ mod tests {
         let existing = parse(r#"[{"name":"mybrsfc","namespace":"my-namespace","interface":"net1"}]"#).unwrap();
         let merged = to_annotation(&merge(&existing, std::slice::from_ref(&generated), &CniArgs::new()));
         assert_eq!(merged, format!("[{}]", NET1.replace("null", r#"{"allocateDefaultGateway":true}"#)));
-        let reset = parse(r#"[{"name":"mybrsfc","namespace":"my-namespace","interface":"net1","cni-args":{}}]"#).unwrap();
+        let reset =
+            parse(r#"[{"name":"mybrsfc","namespace":"my-namespace","interface":"net1","cni-args":{}}]"#).unwrap();
         let merged = to_annotation(&merge(&reset, &[generated], &CniArgs::new()));
         assert_eq!(merged, format!("[{}]", NET1.replace("null", "{}")));
         let args = CniArgs::from([("net1".to_owned(), json!({"poolType": "ippool", "poolNames": ["p"]}))]);

@@ -13,7 +13,7 @@ use super::deployment::nested;
 use super::names::{COMPONENT, OPERATOR, SVC_V1};
 use super::parts::{Parts, add};
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::node::Node;
+use crate::node::{EXPRESSION, Node};
 use crate::site::SystemComponents;
 use crate::source::Origin;
 
@@ -88,10 +88,7 @@ const COMPONENTS: [Component; 8] = [
         name: "multus",
         stanza: "multus",
         image: |defaults| Some(&defaults.multus),
-        image_paths: &[
-            &["kubeMultusDs", "installMultusBinary", "image"],
-            &["kubeMultusDs", "kubeMultus", "image"],
-        ],
+        image_paths: &[&["kubeMultusDs", "installMultusBinary", "image"], &["kubeMultusDs", "kubeMultus", "image"]],
         mtu: Some((&["mtu"], "highSpeedMTU")),
     },
     Component {
@@ -160,7 +157,11 @@ pub(super) fn find<'a>(cx: &mut Context<'a>, needed: Option<(String, Origin)>) -
             let mut diagnostic = Diagnostic::error(
                 "operator-config-count",
                 first.origin(),
-                format!("the site has {} DPFOperatorConfigs, and exactly one is allowed: {}", found.len(), list(&names)),
+                format!(
+                    "the site has {} DPFOperatorConfigs, and exactly one is allowed: {}",
+                    found.len(),
+                    list(&names)
+                ),
             );
             for (id, other) in rest {
                 diagnostic = diagnostic.note_at(id.to_string(), other.origin());
@@ -194,12 +195,17 @@ pub(super) fn expand(cx: &mut Context<'_>, config: &Node, parts: &mut Parts) {
         let skipped = if cx.parity {
             given(config, &["spec", component.stanza, "disable"]).and_then(Node::as_bool).unwrap_or_default()
         } else {
-            without.contains(&component.name)
-                || component.name == "sfc-controller" && cx.input.site.agent.is_some()
+            without.contains(&component.name) || component.name == "sfc-controller" && cx.input.site.agent.is_some()
         };
         if !skipped && let Some(service) = service(cx, config, component, defaults) {
             let values = given(&service, &["spec", "helmChart", "values"]).cloned().into_iter().collect();
-            add(cx, &mut parts.services, service, values, &format!("DPFOperatorConfig {}/{}", namespace(config), name(config)));
+            add(
+                cx,
+                &mut parts.services,
+                service,
+                values,
+                &format!("DPFOperatorConfig {}/{}", namespace(config), name(config)),
+            );
         }
     }
 }
@@ -241,7 +247,11 @@ fn service(cx: &mut Context<'_>, config: &Node, component: &Component, defaults:
             Diagnostic::error(
                 "chart-reference",
                 chart.origin(),
-                format!("chart `{}` of `{}` is no reference to a version", chart.as_str().unwrap_or_default(), component.name),
+                format!(
+                    "chart `{}` of `{}` is no reference to a version",
+                    chart.as_str().unwrap_or_default(),
+                    component.name
+                ),
             )
             .help("write it as `oci://registry.example.com/charts/dpu-networking:v24.10.0`"),
         );
@@ -260,11 +270,8 @@ fn service(cx: &mut Context<'_>, config: &Node, component: &Component, defaults:
 
     let mut values = Node::map([("enabled", Some(Node::bool(true, origin)))], origin);
     if let Some(secrets) = given(config, &["spec", "imagePullSecrets"]) {
-        let items: Vec<Node> = secrets
-            .items(&[])
-            .iter()
-            .map(|name| Node::map([("name", Some(name.clone()))], name.origin()))
-            .collect();
+        let items: Vec<Node> =
+            secrets.items(&[]).iter().map(|name| Node::map([("name", Some(name.clone()))], name.origin())).collect();
         values = values.with("imagePullSecrets", Node::list(items, secrets.origin()));
     }
     if let Some((origin, parts)) = image_parts {
@@ -283,7 +290,7 @@ fn service(cx: &mut Context<'_>, config: &Node, component: &Component, defaults:
         // The charts want a string.
         let text = match mtu.map(Node::value) {
             Some(crate::node::Value::Number(number)) => number.to_string(),
-            Some(crate::node::Value::Str(text)) => text.to_string(),
+            Some(crate::node::Value::Str(text)) => as_string(text),
             _ => "1500".to_owned(),
         };
         values = values.with_at(path, Node::str(text, mtu_origin));
@@ -299,12 +306,22 @@ fn service(cx: &mut Context<'_>, config: &Node, component: &Component, defaults:
     let values = Node::map([(component.name, Some(values))], origin);
     let chart = Node::map([("source", Some(source)), ("values", Some(values))], origin);
     let opns = namespace(config);
-    let mut object =
-        Object::new(SVC_V1, "DPUService", opns, component.name, origin).label(COMPONENT, component.name).wave(cx.wave(config));
+    let mut object = Object::new(SVC_V1, "DPUService", opns, component.name, origin)
+        .label(COMPONENT, component.name)
+        .wave(cx.wave(config));
     if cx.parity {
         object = object.label("applyset.kubernetes.io/part-of", apply_set_id(component.name, opns));
     }
     Some(object.with([("spec", Some(nested(&["helmChart"], chart)))]))
+}
+
+/// An expression whose result is a string; any other text as it is.
+fn as_string(text: &str) -> String {
+    let inner = text.trim().strip_prefix(EXPRESSION).and_then(|text| text.strip_suffix("}}"));
+    match inner.filter(|inner| !inner.contains(EXPRESSION)) {
+        Some(inner) => format!("${{{{ ({}) | string }}}}", inner.trim()),
+        None => text.to_owned(),
+    }
 }
 
 /// Repository, chart and version of a chart reference. The version follows the last colon, the chart the last slash.
@@ -353,9 +370,18 @@ mod tests {
     }
 
     #[test]
+    fn an_mtu_that_waits_stays_a_string() {
+        assert_eq!(as_string("${{ cluster.mtu + 50 }}"), "${{ (cluster.mtu + 50) | string }}");
+        assert_eq!(as_string("1500"), "1500");
+    }
+
+    #[test]
     fn apply_set_ids() {
         assert_eq!(apply_set_id("first", "namespace-one"), "applyset-k9u1AQY4bVGhETCxPxlJdlzUqIc5LeeQeBEzjAXSwKg-v1");
-        assert_eq!(apply_set_id("flannel", "dpf-operator-system"), "applyset-etbIKuCscqPMgJqpBO5xuSfk6-CHIUdXylQ1tQVZ5KE-v1");
+        assert_eq!(
+            apply_set_id("flannel", "dpf-operator-system"),
+            "applyset-etbIKuCscqPMgJqpBO5xuSfk6-CHIUdXylQ1tQVZ5KE-v1"
+        );
     }
 
     #[test]
@@ -370,7 +396,14 @@ mod tests {
         site.system_components = SystemComponents::Rendered;
         let expanded = run(&objects, &site);
         let names: Vec<&str> = expanded.intermediate.iter().map(name).collect();
-        let all = ["multus", "nvidia-k8s-ipam", "ovs-cni", "servicechainset-controller", "sfc-controller", "sriov-device-plugin"];
+        let all = [
+            "multus",
+            "nvidia-k8s-ipam",
+            "ovs-cni",
+            "servicechainset-controller",
+            "sfc-controller",
+            "sriov-device-plugin",
+        ];
         assert_eq!(names, all);
         let version = expanded.intermediate[0].text(&["spec", "helmChart", "source", "version"]);
         assert_eq!(version, Some("v24.10.1"));

@@ -57,8 +57,8 @@ pub(super) fn check(cx: &mut Context<'_>, deployment: &Node, flavor: &Node, requ
                 show(wanted),
                 show(wanted - (offered - kept)),
             );
-            let mut diagnostic =
-                Diagnostic::error("resources-exceeded", deployment.key_origin("spec"), message).note_at(
+            let mut diagnostic = Diagnostic::error("resources-exceeded", deployment.key_origin("spec"), message)
+                .note_at(
                     format!("the flavor offers {} and reserves {}", show(offered), show(kept)),
                     place(flavor, "dpuResources", resource),
                 );

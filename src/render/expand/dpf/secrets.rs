@@ -23,7 +23,8 @@ impl Mirrored {
     /// Secrets that carry the label, that something gives the label, or that the operator's configuration lists.
     pub(super) fn find(cx: &Context<'_>, config: Option<&Node>) -> Self {
         let mut found = BTreeMap::new();
-        let labelled = |node: &Node, path: &[&str]| node.fields(path).iter().any(|label| &*label.key.text == PULL_SECRET);
+        let labelled =
+            |node: &Node, path: &[&str]| node.fields(path).iter().any(|label| &*label.key.text == PULL_SECRET);
         let made = |group: &str, kind: &str, path: &[&str], renamed: &[&str]| -> Vec<_> {
             of_kind(cx.input.management, group, kind)
                 .filter(|(_, node)| labelled(node, path))
@@ -130,5 +131,31 @@ impl Mirrored {
             }
         }
         cx.out.secrets.extend(needs);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::render::expand::dpf::testing::{codes, run, standalone};
+    use crate::site::SystemComponents;
+    use serde_json::json;
+
+    #[test]
+    fn listed_secrets_are_needed_everywhere_and_refused_beside_an_operator() {
+        let config = json!({"apiVersion": "operator.dpu.nvidia.com/v1alpha1", "kind": "DPFOperatorConfig",
+            "metadata": {"name": "dpfoperatorconfig", "namespace": "opns"}, "spec": {"imagePullSecrets": ["pull"]}});
+        let (objects, mut site) = standalone(&[config]);
+        let expanded = run(&objects, &site);
+        assert_eq!(codes(&expanded), ["pull-secret-clusters"]);
+        site.system_components = SystemComponents::Rendered;
+        let expanded = run(&objects, &site);
+        assert_eq!(codes(&expanded), [""; 0]);
+        let needs: Vec<_> = expanded
+            .secrets
+            .iter()
+            .filter(|need| need.name == "pull")
+            .map(|need| (need.cluster, need.namespace.as_str()))
+            .collect();
+        assert_eq!(needs, [(None, "opns"), (Some(0), "opns"), (Some(1), "opns")]);
     }
 }

@@ -5,7 +5,7 @@
 //! service or cluster stops no other; nothing is written back (P-52); who consumes an interface follows from the services,
 //! not from an annotation (P-80). What is equal on all clusters is made once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::application::{Argo, Content, application};
 use super::context::{Context, filled, given, list, tidy};
@@ -15,7 +15,7 @@ use super::parts::{Name, Part, Parts};
 use super::secrets::Mirrored;
 use super::{cni_args, values};
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::node::Node;
+use crate::node::{EXPRESSION, Node};
 use crate::source::Origin;
 
 /// What the expansion of services reads beside the services.
@@ -48,9 +48,13 @@ pub(super) fn expand(cx: &mut Context<'_>, around: &Surroundings<'_>) -> bool {
             let (who, origin) = (format!("DPUService `{namespace}/{name}`"), part.node.origin());
             if let Some((other, place)) = applications.get(&made) {
                 cx.refuse(
-                    Diagnostic::error("name-collision", origin, format!("{other} and {who} both make Application `{made}`"))
-                        .note_at("the other one", *place)
-                        .help("its name is `<cluster>-<service>`, without a namespace: rename one service"),
+                    Diagnostic::error(
+                        "name-collision",
+                        origin,
+                        format!("{other} and {who} both make Application `{made}`"),
+                    )
+                    .note_at("the other one", *place)
+                    .help("its name is `<cluster>-<service>`, without a namespace: rename one service"),
                 );
             }
             applications.insert(made, (who, origin));
@@ -104,9 +108,10 @@ fn expand_one(cx: &mut Context<'_>, around: &Surroundings<'_>, namespace: &str, 
         let in_clusters = around.namespaces.contains_key(namespace);
         if let Some(why) = around.mirrored.stuck(cx, namespace, in_clusters) {
             let message = format!("upstream makes no Application of DPUService `{namespace}/{name}`");
-            cx.report(Diagnostic::warning("pull-secret-clusters", part.node.origin(), message).note(format!(
-                "its namespace holds a Secret with the pull-secret label: {why}"
-            )));
+            cx.report(
+                Diagnostic::warning("pull-secret-clusters", part.node.origin(), message)
+                    .note(format!("its namespace holds a Secret with the pull-secret label: {why}")),
+            );
             return true;
         }
     }
@@ -178,7 +183,8 @@ fn rewrite(
     }
     let existing = match (existing, written) {
         (Some(None), Some(written)) => {
-            let message = format!("annotation `{NETWORKS}` of a service with interfaces must be a JSON list of objects");
+            let message =
+                format!("annotation `{NETWORKS}` of a service with interfaces must be a JSON list of objects");
             cx.report(
                 Diagnostic::error("network-annotation", written.origin(), message)
                     .label("DPUService interfaces are merged into it")
@@ -202,9 +208,13 @@ fn elements(
     let name = super::context::name(service).to_owned();
     let service_id = given(service, &["spec", "serviceID"]).and_then(Node::as_str);
     let mut found: Vec<(Element, Origin)> = Vec::new();
-    let mut whole = true;
+    let (mut whole, mut seen) = (true, BTreeSet::new());
     for reference in service.items(&["spec", "interfaces"]) {
         let Some(wanted) = reference.as_str() else { continue };
+        if !seen.insert(wanted) {
+            // The same interface again is the same network again.
+            continue;
+        }
         let Some(part) = parts.interfaces.get(&(namespace.to_owned(), wanted.to_owned())) else {
             cx.report(missing(parts, namespace, &name, wanted, reference.origin()));
             whole = false;
@@ -232,6 +242,7 @@ fn elements(
         let id = block.get("serviceID");
         if let (Some(own), Some(id)) = (service_id, id)
             && id.as_str() != Some(own)
+            && !(own.contains(EXPRESSION) || id.has_expression())
         {
             let theirs = id.as_str().unwrap_or_default();
             cx.report(
@@ -249,7 +260,8 @@ fn elements(
         let network = block.get("network");
         let text = network.and_then(Node::as_str).unwrap_or_default();
         let origin = network.map_or(block.origin(), Node::origin);
-        if network::split(text).is_none() {
+        // What still waits belongs to no cluster: whoever evaluates it will say so.
+        if network::split(text).is_none() && !text.contains(EXPRESSION) {
             cx.refuse(
                 Diagnostic::error(
                     "network-malformed",
@@ -328,4 +340,120 @@ fn content(cx: &Context<'_>, part: &Part, service: &Node, annotation: Option<&st
     let free = values::merge(free.first(), free.get(1), &mut Vec::new());
     let merged = values::merge(Some(&typed), free.as_ref(), &mut Vec::new()).unwrap_or(typed);
     Content::new(cx, given(service, &["spec", "helmChart", "source"]), merged, origin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::expand::dpf::testing::{codes, find, run, standalone, svc};
+    use serde_json::{Value as Json, json};
+
+    fn service(name: &str, more: Json) -> Json {
+        let mut spec =
+            json!({"helmChart": {"source": {"repoURL": "oci://example.com/charts", "chart": "c", "version": "1"}}});
+        for (key, value) in more.as_object().unwrap() {
+            spec[key] = value.clone();
+        }
+        svc("DPUService", name, spec)
+    }
+
+    fn interface(name: &str, spec: Json) -> Json {
+        svc("DPUServiceInterface", name, json!({"template": {"spec": {"template": {"spec": spec}}}}))
+    }
+
+    fn of_service(id: &str, network: &str) -> Json {
+        json!({"interfaceType": "service", "service": {"serviceID": id, "network": network, "interfaceName": "net1"}})
+    }
+
+    fn values(service: Json) -> Json {
+        let (objects, site) = standalone(&[service]);
+        let expanded = run(&objects, &site);
+        let application = find(&expanded.management, "Application", "c0-s").unwrap();
+        application.at(&["spec", "source", "helm", "valuesObject"]).unwrap().to_json()
+    }
+
+    #[test]
+    fn the_typed_block_is_merged_over_the_values() {
+        assert_eq!(values(service("s", json!({}))), json!({"serviceDaemonSet": {}}));
+        let labelled = json!({"serviceDaemonSet": {"labels": {SERVICE: "someservice"}}});
+        assert_eq!(values(service("s", json!({"serviceDaemonSet": {}, "serviceID": "someservice"}))), labelled);
+        let mut both = service(
+            "s",
+            json!({"serviceID": "someservice", "serviceDaemonSet": {
+                "annotations": {"some": "annotation"}, "labels": {"some": "label"}, "updateStrategy": {"type": "OnDelete"}}}),
+        );
+        both["spec"]["helmChart"]["values"] = json!({"serviceDaemonSet": {
+            "annotations": {"diff": "annotation", "some": "other"}, "updateStrategy": {"type": "RollingUpdate"}}});
+        assert_eq!(
+            values(both),
+            json!({"serviceDaemonSet": {"annotations": {"diff": "annotation", "some": "annotation"},
+                "labels": {"some": "label", SERVICE: "someservice"}, "updateStrategy": {"type": "OnDelete"}}})
+        );
+        let overwritten = json!({"serviceDaemonSet": {"labels": {SERVICE: "x"}}, "serviceID": "y"});
+        assert_eq!(values(service("s", overwritten)), json!({"serviceDaemonSet": {"labels": {SERVICE: "y"}}}));
+    }
+
+    #[test]
+    fn values_that_wait_differ_per_cluster_and_others_are_shared() {
+        let mut own = service("own", json!({}));
+        own["spec"]["helmChart"]["values"] = json!({"asn": "6510${{ cluster }}"});
+        let (objects, site) = standalone(&[own, service("same", json!({}))]);
+        let expanded = run(&objects, &site);
+        let source = |name| find(&expanded.management, "Application", name).unwrap().at(&["spec", "source"]).unwrap();
+        assert_eq!(source("c1-own").text(&["helm", "valuesObject", "asn"]), Some("65101"));
+        assert!(source("c0-same").same(source("c1-same")));
+        let digest = |name| {
+            let application = find(&expanded.management, "Application", name).unwrap();
+            application.text(&["metadata", "annotations", super::super::application::CONTENT_DIGEST]).unwrap()
+        };
+        assert_eq!(digest("c0-same"), digest("c1-same"));
+        assert_ne!(digest("c0-own"), digest("c1-own"));
+        let values: Vec<_> = expanded.values.iter().map(|(cluster, name, _)| (*cluster, name.as_str())).collect();
+        assert_eq!(values, [(0, "own"), (1, "own"), (0, "same"), (1, "same")]);
+    }
+
+    #[test]
+    fn interfaces_that_cannot_be_had_are_refused() {
+        let faults = |interfaces: &[Json]| {
+            let mut objects = vec![service("s", json!({"serviceID": "id", "interfaces": ["one"]}))];
+            objects.extend_from_slice(interfaces);
+            let (objects, site) = standalone(&objects);
+            let expanded = run(&objects, &site);
+            (codes(&expanded).first().copied(), find(&expanded.management, "Application", "c0-s").is_some())
+        };
+        assert_eq!(faults(&[]), (Some("interface-missing"), false));
+        let physical = json!({"interfaceType": "physical", "physical": {"interfaceName": "p0"}});
+        assert_eq!(faults(&[interface("one", physical)]), (Some("interface-type"), false));
+        assert_eq!(faults(&[interface("one", of_service("other", "n"))]), (Some("interface-service-id"), false));
+        assert_eq!(faults(&[interface("one", of_service("id", "a/b/c"))]).0, Some("network-malformed"));
+        let second = service("t", json!({"serviceID": "id", "interfaces": ["one"]}));
+        assert_eq!(faults(&[interface("one", of_service("id", "n")), second]).0, Some("interface-consumed-twice"));
+        assert_eq!(faults(&[interface("one", of_service("id", "n"))]), (None, true));
+    }
+
+    #[test]
+    fn the_short_form_of_the_annotation_is_refused_beside_interfaces_only() {
+        let short = json!({"annotations": {NETWORKS: "mybrsfc@net5"}});
+        let (alone, site) = standalone(&[service("s", json!({"serviceDaemonSet": short}))]);
+        assert_eq!(codes(&run(&alone, &site)), [""; 0]);
+        let listed = service("s", json!({"serviceDaemonSet": short, "serviceID": "id", "interfaces": ["one"]}));
+        let (listed, site) = standalone(&[listed, interface("one", of_service("id", "n"))]);
+        assert_eq!(codes(&run(&listed, &site)), ["network-annotation"], "said once for all clusters");
+    }
+
+    #[test]
+    fn two_services_of_one_name_would_share_an_application() {
+        let mut other = service("s", json!({}));
+        other["metadata"]["namespace"] = json!("m");
+        let (objects, site) = standalone(&[service("s", json!({})), other]);
+        assert_eq!(codes(&run(&objects, &site)), ["name-collision"; 2]);
+    }
+
+    #[test]
+    fn a_paused_service_tells_argo_cd_to_stay_away() {
+        let (objects, site) = standalone(&[service("s", json!({"paused": true}))]);
+        let expanded = run(&objects, &site);
+        let application = find(&expanded.management, "Application", "c0-s").unwrap();
+        assert_eq!(application.text(&["metadata", "annotations", "argocd.argoproj.io/skip-reconcile"]), Some("true"));
+    }
 }

@@ -42,7 +42,14 @@ pub(super) fn child(cx: &mut Context<'_>, set: &Node, card: &Card<'_>) -> Option
         let members = ["interfaceType", "physical", "vlan", "vf", "pf", "service"];
         let members = members.map(|key| {
             let member = given(&spec, &[key]).cloned();
-            (key, if matches!(key, "vlan" | "vf") { member.map(|member| with_parent(&member, card.node)) } else { member })
+            (
+                key,
+                if matches!(key, "vlan" | "vf") {
+                    member.map(|member| with_parent(&member, card.node))
+                } else {
+                    member
+                },
+            )
         });
         ("ServiceInterface", own, Node::map(members.into_iter().chain([("node", node)]), spec.origin()))
     };
@@ -60,9 +67,10 @@ pub(super) fn child(cx: &mut Context<'_>, set: &Node, card: &Card<'_>) -> Option
     let child = object.template(labels.as_ref()).template(Some(&annotations)).with([("spec", Some(spec))]);
     if cx.parity {
         // The API server of the DPU cluster refuses it and nobody in the management cluster says so (5.9).
-        let long = child.fields(&["metadata", "labels"]).iter().find(|entry| {
-            entry.value.as_str().is_some_and(|value| value.len() > LABEL)
-        });
+        let long = child
+            .fields(&["metadata", "labels"])
+            .iter()
+            .find(|entry| entry.value.as_str().is_some_and(|value| value.len() > LABEL));
         if let Some(label) = long {
             let message = format!(
                 "{kind} `{}` would carry label `{}` with {} characters and is refused by the API server",
@@ -70,7 +78,9 @@ pub(super) fn child(cx: &mut Context<'_>, set: &Node, card: &Card<'_>) -> Option
                 label.key.text,
                 label.value.as_str().unwrap_or_default().len()
             );
-            cx.report(Diagnostic::warning("label-too-long", origin, message).help(format!("at most {LABEL} are allowed")));
+            cx.report(
+                Diagnostic::warning("label-too-long", origin, message).help(format!("at most {LABEL} are allowed")),
+            );
             return None;
         }
     }
@@ -89,8 +99,8 @@ fn with_parent(member: &Node, node: &str) -> Node {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::expand::dpf::testing::{Nothing, management};
     use crate::render::expand::Input;
+    use crate::render::expand::dpf::testing::{Indexes, management};
     use crate::source::Origin;
     use serde_json::json;
 
@@ -98,7 +108,8 @@ mod tests {
     fn children_are_named_after_set_and_node_and_so_are_their_parents() {
         let (objects, site) = management(&[]);
         let inventory = crate::site::Inventory::default();
-        let input = Input { site: &site, inventory: &inventory, management: &objects, clusters: &[], evaluate: &Nothing };
+        let input =
+            Input { site: &site, inventory: &inventory, management: &objects, clusters: &[], evaluate: &Indexes };
         let mut cx = Context::new(&input, None);
         let card = Card { host: 0, dpu: 0, node: "node-1", labels: Labels::new() };
         let set = json!({"kind": "ServiceInterfaceSet", "metadata": {"name": "my-set", "namespace": "n", "annotations": {"a": "b"}},
