@@ -38,7 +38,9 @@ fn arguments(case: &Path) -> Vec<String> {
 /// Every file below a folder, path to text.
 pub(crate) fn tree(folder: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
-    for entry in walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap).filter(|entry| entry.file_type().is_file()) {
+    for entry in
+        walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap).filter(|entry| entry.file_type().is_file())
+    {
         let path = entry.path().strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
         files.insert(path, fs::read_to_string(entry.path()).unwrap());
     }
@@ -78,8 +80,15 @@ fn each_case_renders_to_what_is_expected() {
         let expected = if expected.exists() { tree(&expected) } else { BTreeMap::new() };
         let paths: BTreeSet<&String> = files.keys().chain(expected.keys()).collect();
         for path in paths.into_iter().filter(|path| files.get(*path) != expected.get(*path)) {
-            let text = |files: &BTreeMap<String, String>| files.get(path).cloned().unwrap_or_else(|| "(no such file)\n".into());
-            wrong.push(format!("{}: {path}\n--- expected\n{}--- got\n{}", case.display(), text(&expected), text(&files)));
+            let text = |files: &BTreeMap<String, String>| {
+                files.get(path).cloned().unwrap_or_else(|| "(no such file)\n".into())
+            };
+            wrong.push(format!(
+                "{}: {path}\n--- expected\n{}--- got\n{}",
+                case.display(),
+                text(&expected),
+                text(&files)
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}\n`make bless` writes what is expected anew", wrong.join("\n"));
@@ -121,7 +130,9 @@ fn each_rule_has_a_case() {
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();
         for marker in ["Diagnostic::error(", "Diagnostic::warning("] {
             for rest in text.split(marker).skip(1) {
-                let Some(code) = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else { continue };
+                let Some(code) = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else {
+                    continue;
+                };
                 if marker == "Diagnostic::error(" {
                     codes.insert(code.to_owned());
                 }

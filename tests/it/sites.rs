@@ -53,7 +53,8 @@ fn render(files: &dyn Files, site: &str) -> RenderedSite {
 }
 
 fn text(site: &RenderedSite) -> String {
-    let objects = site.destinations.iter().flat_map(|d| d.objects.iter().map(move |object| (&d.destination, &object.text)));
+    let objects =
+        site.destinations.iter().flat_map(|d| d.objects.iter().map(move |object| (&d.destination, &object.text)));
     objects.map(|(destination, text)| format!("---\n# {}/{destination}\n{text}", site.name)).collect()
 }
 
@@ -94,7 +95,7 @@ fn nothing_is_left_to_evaluate_and_nothing_of_ours_stays() {
 fn crds(folders: &[&str]) -> BTreeMap<(String, String), serde_json::Value> {
     let mut schemas = BTreeMap::new();
     for folder in folders {
-        let Some(folder) = crate::schema::shared(&format!("crds/{folder}")) else { continue };
+        let Some(folder) = crate::shared::shared(&format!("crds/{folder}")) else { continue };
         for (path, text) in tree(&folder) {
             let memory = BTreeMap::from([(path.clone(), text)]);
             let tree = SourceTree::new(&memory);
@@ -123,7 +124,10 @@ fn conforms(value: &serde_json::Value, schema: &serde_json::Value, path: &str, w
     }
     let kind = schema["type"].as_str().unwrap_or_default();
     let fits = match (kind, value) {
-        ("object", Json::Object(_)) | ("array", Json::Array(_)) | ("string", Json::String(_)) | ("boolean", Json::Bool(_)) => true,
+        ("object", Json::Object(_))
+        | ("array", Json::Array(_))
+        | ("string", Json::String(_))
+        | ("boolean", Json::Bool(_)) => true,
         ("integer", Json::Number(number)) => !number.is_f64(),
         ("number", Json::Number(_)) | ("", _) => true,
         (_, Json::Null) => schema["nullable"] == true,
@@ -209,7 +213,17 @@ fn every_object_conforms_to_the_schemas_of_its_kind() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let kinds = ["AppProject", "Application", "BFB", "CIDRPool", "DPFOperatorConfig", "DPUCluster", "DPUSet", "ServiceChain", "ServiceInterface"];
+    let kinds = [
+        "AppProject",
+        "Application",
+        "BFB",
+        "CIDRPool",
+        "DPFOperatorConfig",
+        "DPUCluster",
+        "DPUSet",
+        "ServiceChain",
+        "ServiceInterface",
+    ];
     let missing: Vec<&&str> = kinds.iter().filter(|kind| !checked.contains(**kind)).collect();
     assert!(missing.is_empty(), "never met: {missing:?}");
 }
@@ -220,7 +234,8 @@ fn every_file_is_read_the_same_by_every_reader() {
     let folder = out.path().to_str().unwrap();
     let said = run(root(), &[&SITES[..], &["-o", folder]].concat());
     assert_eq!(said.code, Some(0), "{}", said.err);
-    let files: Vec<(String, String)> = tree(out.path()).into_iter().filter(|(path, _)| path.ends_with(".yaml")).collect();
+    let files: Vec<(String, String)> =
+        tree(out.path()).into_iter().filter(|(path, _)| path.ends_with(".yaml")).collect();
     assert!(files.iter().filter(|(path, _)| path.contains("/values/")).count() > 5);
     crate::readers::agree(&files);
 }
