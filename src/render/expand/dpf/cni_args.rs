@@ -7,7 +7,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::context::{Context, given, name, of_kind};
+use super::context::{Context, given, name, of_kind, place};
 use super::names::{NV_IPAM, SVC};
 use super::network::CniArgs;
 use super::parts::Parts;
@@ -153,8 +153,8 @@ fn resolve(cx: &mut Context<'_>, pools: &Pools, ipam: &Node, cluster: usize) -> 
                 let message =
                     format!("the labels of this `ipam` select {kind}s `{}` and `{}`", name(first), name(second));
                 let diagnostic = Diagnostic::error("ipam-pool-ambiguous", ipam.key_origin("matchLabels"), message)
-                    .note_at(format!("`{}`", name(first)), first.origin())
-                    .note_at(format!("`{}`", name(second)), second.origin())
+                    .note_at(format!("`{}`", name(first)), place(first))
+                    .note_at(format!("`{}`", name(second)), place(second))
                     .help("exactly one pool must match: give each pool a label of its own");
                 cx.report(diagnostic);
                 return None;
@@ -180,7 +180,7 @@ fn resolve(cx: &mut Context<'_>, pools: &Pools, ipam: &Node, cluster: usize) -> 
         diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
     }
     for pool in all.iter().take(4) {
-        diagnostic = diagnostic.note_at(format!("pool `{}` carries `{}`", name(pool), chosen(pool)), pool.origin());
+        diagnostic = diagnostic.note_at(format!("pool `{}` carries `{}`", name(pool), chosen(pool)), place(pool));
     }
     if all.is_empty() {
         diagnostic = diagnostic.help("add a DPUServiceIPAM whose `spec.metadata.labels` have these labels");

@@ -246,6 +246,11 @@ pub(super) fn name(node: &Node) -> &str {
     node.text(&["metadata", "name"]).unwrap_or_default()
 }
 
+/// Where an object is named, for messages about the whole of it.
+pub(super) fn place(node: &Node) -> Origin {
+    node.at(&["metadata", "name"]).map_or(node.origin(), Node::origin)
+}
+
 /// Names for a message: `` `a`, `b` ``, cut where it grows long.
 pub(super) fn list(names: &[&str]) -> String {
     const SHOWN: usize = 8;

@@ -50,7 +50,7 @@ pub(super) fn expand(cx: &mut Context<'_>) {
                         format!("its namespace is `{}`: `default` is taken where none is given", cluster.namespace)
                     }
                     (None, Some(near)) => format!("did you mean `{near}`?"),
-                    (None, None) => format!("the site has {}", list(&names)),
+                    (None, None) => format!("the clusters of the site are {}", list(&names)),
                 };
                 let message = format!("{id} is for DPU cluster `{namespace}/{name}`, which the site does not have");
                 cx.report(Diagnostic::error("cluster-missing", target.origin(), message).help(help));

@@ -98,7 +98,7 @@ pub fn expand_with(input: &Input<'_>, defaults: Option<&ReleaseDefaults>) -> Exp
 /// The first service, which needs the operator's configuration: it says where DPF lives.
 fn first_service(parts: &Parts) -> Option<(String, Origin)> {
     let part = parts.services.values().next()?;
-    Some((format!("DPUService `{}/{}`", namespace(&part.node), context::name(&part.node)), part.node.origin()))
+    Some((format!("DPUService `{}/{}`", namespace(&part.node), context::name(&part.node)), context::place(&part.node)))
 }
 
 /// Makes an object of one that is as it is in a cluster or on a card.

@@ -8,7 +8,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::context::{Context, Object, given, list, name, namespace};
+use super::context::{Context, Object, given, list, name, namespace, place};
 use super::deployment::nested;
 use super::names::{COMPONENT, OPERATOR, SVC_V1};
 use super::parts::{Parts, add};
@@ -164,7 +164,7 @@ pub(super) fn find<'a>(cx: &mut Context<'a>, needed: Option<(String, Origin)>) -
                 ),
             );
             for (id, other) in rest {
-                diagnostic = diagnostic.note_at(id.to_string(), other.origin());
+                diagnostic = diagnostic.note_at(id.to_string(), place(other));
             }
             cx.report(diagnostic);
             return Some(first);

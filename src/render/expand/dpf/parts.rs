@@ -5,11 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use super::context::{Context, name, namespace};
+use super::context::{Context, name, namespace, place};
 use super::names::{PROVISIONING, SVC};
 use crate::diagnostic::Diagnostic;
 use crate::node::Node;
-use crate::source::Origin;
 
 /// Namespace and name.
 pub(super) type Name = (String, String);
@@ -31,11 +30,6 @@ impl Part {
     /// Whether something in it waits for a cluster or card.
     pub(super) fn waits(&self) -> bool {
         self.node.has_expression() || self.values.iter().any(Node::has_expression)
-    }
-
-    /// Where it is written.
-    pub(super) fn origin(&self) -> Origin {
-        self.node.key_origin("metadata")
     }
 }
 
@@ -85,7 +79,7 @@ pub(super) fn add(cx: &mut Context<'_>, parts: &mut BTreeMap<Name, Part>, node: 
         };
         cx.refuse(
             Diagnostic::error("name-collision", part.node.origin(), message)
-                .note_at("the other one comes from here", other.node.origin())
+                .note_at("the other one", place(&other.node))
                 .help("one would overwrite the other for ever: rename one; names are joined with `-`, and `_` becomes `-`"),
         );
     }

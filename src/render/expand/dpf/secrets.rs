@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::context::{Context, given, namespace, of_kind};
+use super::context::{Context, given, namespace, of_kind, place};
 use super::names::{PULL_SECRET, SVC};
 use super::operator_config::rendered;
 use super::parts::Parts;
@@ -30,7 +30,7 @@ impl Mirrored {
                 .filter(|(_, node)| labelled(node, path))
                 .map(|(id, node)| {
                     let name = node.text(renamed).unwrap_or(&id.name).to_owned();
-                    ((id.namespace.to_string(), name), (format!("{id} carries `{PULL_SECRET}`"), node.origin()))
+                    ((id.namespace.to_string(), name), (format!("{id} carries `{PULL_SECRET}`"), place(node)))
                 })
                 .collect()
         };
@@ -41,7 +41,7 @@ impl Mirrored {
         for (id, node) in cx.of_kind(SVC, "DPUServiceCredentialRequest") {
             if labelled(node, &["spec", "metadata", "labels"]) {
                 let secret = super::credential::reference(node, "secret");
-                found.insert(secret, (format!("{id} labels it `{PULL_SECRET}`"), node.origin()));
+                found.insert(secret, (format!("{id} labels it `{PULL_SECRET}`"), place(node)));
             }
         }
         // The operator labels those it lists; the recorded runs without it did not.
