@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use dpu_render::diagnostic::{self, Severity};
@@ -76,7 +77,7 @@ fn every_case_agrees() {
             });
         }
     }
-    eprintln!("oracle: {agreed} cases agree");
+    say(&format!("oracle: {agreed} cases agree"));
     assert!(failures.is_empty(), "\n{failures}");
     assert!(agreed >= 30, "only {agreed} cases found in {}", folder.display());
 }
@@ -121,8 +122,13 @@ fn oracle() -> Option<PathBuf> {
     let message =
         format!("NOT TESTED: {} does not exist; set DPU_RENDER_SHARED to the folder that holds it", folder.display());
     assert!(std::env::var_os("CI").is_none(), "{message}");
-    eprintln!("{message}");
+    say(&message);
     None
+}
+
+/// Writes a line that is always seen: of `eprintln` the test harness makes a secret where tests pass.
+fn say(line: &str) {
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 /// Leaves everything as it is: no case has an expression.

@@ -94,6 +94,9 @@ pub(super) fn check_choice(cx: &mut Context<'_>) {
 /// Argo CD reaches a DPU cluster through a Secret that must be there.
 pub(super) fn secrets(cx: &mut Context<'_>) {
     let site = cx.input.site;
+    if !cx.standalone() {
+        return;
+    }
     for cluster in &site.clusters {
         cx.out.secrets.push(SecretNeed {
             cluster: None,

@@ -261,4 +261,45 @@ mod tests {
         assert!(annotation(&objects, "c0-d-s").0.contains(r#"["pool-0"]"#));
         assert!(annotation(&objects, "c1-d-s").0.contains(r#"["pool-1"]"#));
     }
+
+    #[test]
+    fn two_ports_that_differ_are_refused() {
+        let mut objects = deployment();
+        let last = objects.len() - 1;
+        let mut port = objects[last]["spec"]["serviceChains"][0]["ports"][1].clone();
+        port["service"]["ipam"]["defaultGateway"] = json!(false);
+        objects[last]["spec"]["serviceChains"].as_array_mut().unwrap().push(json!({"ports": [port]}));
+        assert_eq!(annotation(&objects, "c0-d-s").1, ["ipam-conflict"]);
+    }
+
+    #[test]
+    fn an_annotation_without_interfaces_gets_pools_too() {
+        let labels = json!({"pool": "a"});
+        let service = json!({"serviceID": "id", "helmChart": {"source": {"repoURL": "oci://x/y", "chart": "c", "version": "1"}},
+            "serviceDaemonSet": {"annotations": {"k8s.v1.cni.cncf.io/networks": r#"[{"name": "mybrsfc", "interface": "net1"}]"#}}});
+        let interface = json!({"interfaceType": "service", "service": {"serviceID": "id", "network": "mybrsfc", "interfaceName": "net1"}});
+        let port = json!({"serviceInterface": {"matchLabels": {"if": "1"}, "ipam": {"matchLabels": labels}}});
+        let objects = [
+            svc("DPUService", "s", service),
+            svc(
+                "DPUServiceInterface",
+                "i",
+                json!({"template": {"spec": {"template": {"metadata": {"labels": {"if": "1"}}, "spec": interface}}}}),
+            ),
+            svc(
+                "DPUServiceChain",
+                "c",
+                json!({"template": {"spec": {"template": {"spec": {"switches": [{"ports": [port]}]}}}}}),
+            ),
+            pool(
+                "shared",
+                json!({"ipv4Subnet": {"subnet": "10.1.0.0/24", "gateway": "10.1.0.1", "perNodeIPCount": 8}}),
+            ),
+        ];
+        assert!(
+            annotation(&objects, "c0-s")
+                .0
+                .contains(r#""cni-args":{"allocateDefaultGateway":false,"poolNames":["shared"],"poolType":"ippool"}"#)
+        );
+    }
 }

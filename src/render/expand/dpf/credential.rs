@@ -23,13 +23,15 @@ pub(super) fn expand(cx: &mut Context<'_>) {
         cx.out.consumed.push(id.clone());
         let origin = request.origin();
         let (namespace, name) = reference(request, "secret");
-        cx.out.secrets.push(SecretNeed {
-            cluster: None,
-            namespace,
-            name,
-            reason: format!("{id} asks for it: credentials that DPF makes, or you, cannot be rendered"),
-            origin: given(request, &["spec", "secret"]).map_or(origin, Node::origin),
-        });
+        if cx.standalone() {
+            cx.out.secrets.push(SecretNeed {
+                cluster: None,
+                namespace,
+                name,
+                reason: format!("{id} asks for it: credentials that DPF makes, or you, cannot be rendered"),
+                origin: given(request, &["spec", "secret"]).map_or(origin, Node::origin),
+            });
+        }
         let (namespace, name) = reference(request, "serviceAccount");
         let account = Object::new("v1", "ServiceAccount", &namespace, &name, origin)
             .wave(cx.wave(request))

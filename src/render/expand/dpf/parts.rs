@@ -18,6 +18,8 @@ pub(super) type Name = (String, String);
 pub(super) struct Part {
     /// The object.
     pub(super) node: Node,
+    /// The object without its Helm values: what is evaluated per cluster beside them.
+    pub(super) bare: Node,
     /// Helm values, the stronger first: kept apart where they may only be merged once they are evaluated.
     pub(super) values: Vec<Node>,
     /// The user wrote it, as opposed to: a deployment or the operator's configuration made it.
@@ -29,7 +31,7 @@ pub(super) struct Part {
 impl Part {
     /// Whether something in it waits for a cluster or card.
     pub(super) fn waits(&self) -> bool {
-        self.node.has_expression() || self.values.iter().any(Node::has_expression)
+        self.bare.has_expression() || self.values.iter().any(Node::has_expression)
     }
 }
 
@@ -49,7 +51,8 @@ impl Parts {
             cx.of_kind(group, kind)
                 .map(|(id, node)| {
                     let values = node.at(&["spec", "helmChart", "values"]).cloned().into_iter().collect();
-                    let part = Part { node: node.clone(), values, written: true, maker: id.to_string() };
+                    let part =
+                        Part { node: node.clone(), bare: bare(node), values, written: true, maker: id.to_string() };
                     ((id.namespace.to_string(), id.name.to_string()), part)
                 })
                 .collect()
@@ -63,10 +66,17 @@ impl Parts {
     }
 }
 
+fn bare(node: &Node) -> Node {
+    match node.at(&["spec", "helmChart"]) {
+        Some(chart) if node.has_expression() => node.with_at(&["spec", "helmChart"], chart.without("values")),
+        _ => node.clone(),
+    }
+}
+
 /// Adds a generated object. It replaces one of its name, as forced server-side apply would; that is reported.
 pub(super) fn add(cx: &mut Context<'_>, parts: &mut BTreeMap<Name, Part>, node: Node, values: Vec<Node>, maker: &str) {
     let key = (namespace(&node).to_owned(), name(&node).to_owned());
-    let part = Part { node, values, written: false, maker: maker.to_owned() };
+    let part = Part { bare: bare(&node), node, values, written: false, maker: maker.to_owned() };
     if let Some(other) = parts.get(&key) {
         let kind = part.node.text(&["kind"]).unwrap_or_default();
         let (first, second) = (other.maker.clone(), maker);

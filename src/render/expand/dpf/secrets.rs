@@ -45,7 +45,7 @@ impl Mirrored {
             }
         }
         // The operator labels those it lists; the recorded runs without it did not.
-        let operator = !cx.parity || rendered(cx);
+        let operator = !cx.input.site.parity || rendered(cx);
         if let Some(config) = config.filter(|_| operator) {
             for name in config.items(&["spec", "imagePullSecrets"]) {
                 let key = (namespace(config).to_owned(), name.as_str().unwrap_or_default().to_owned());
@@ -120,7 +120,7 @@ impl Mirrored {
             namespaces.insert(operator);
         }
         for ((namespace, name), (reason, origin)) in &self.0 {
-            if namespaces.contains(namespace.as_str()) {
+            if cx.standalone() && namespaces.contains(namespace.as_str()) {
                 needs.extend(cx.clusters().map(|cluster| SecretNeed {
                     cluster: Some(cluster),
                     namespace: namespace.clone(),

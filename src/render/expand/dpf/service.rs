@@ -109,8 +109,8 @@ fn expand_one(cx: &mut Context<'_>, around: &Surroundings<'_>, namespace: &str, 
         let in_clusters = around.namespaces.contains_key(namespace);
         if let Some(why) = around.mirrored.stuck(cx, namespace, in_clusters) {
             let message = format!("upstream makes no Application of DPUService `{namespace}/{name}`");
-            cx.report(
-                Diagnostic::warning("pull-secret-clusters", place(&part.node), message)
+            cx.refuse(
+                Diagnostic::error("pull-secret-clusters", place(&part.node), message)
                     .note(format!("its namespace holds a Secret with the pull-secret label: {why}")),
             );
             return true;
@@ -127,8 +127,8 @@ fn expand_one(cx: &mut Context<'_>, around: &Surroundings<'_>, namespace: &str, 
     let mut passed = false;
     for target in targets {
         let node = match target {
-            Some(cluster) => cx.in_cluster(&part.node, cluster),
-            None => part.node.clone(),
+            Some(cluster) => cx.in_cluster(&part.bare, cluster),
+            None => part.bare.clone(),
         };
         let again = around.uniform && !waits;
         let rewritten = match shared.clone().filter(|_| again) {
