@@ -1,7 +1,7 @@
 //! The tests that need more than the pure functions: other programs, files, the binary.
 #![expect(
     clippy::disallowed_methods,
-    clippy::print_stderr,
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "tests set files up, run programs, and say what they skip"
 )]

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::context::{Context, list};
+use super::context::{Context, list, place};
 use super::names::PROVISIONING;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::render::expand::SecretNeed;
@@ -34,14 +34,14 @@ pub(super) fn check(cx: &mut Context<'_>) {
         let mut diagnostic = Diagnostic::error("cluster-mismatch", cluster.origin, message);
         if let Some((id, node)) = same_name.first() {
             diagnostic = diagnostic
-                .note_at(format!("there is DPUCluster `{}/{}`", id.namespace, id.name), node.key_origin("metadata"))
+                .note_at(format!("there is DPUCluster `{}/{}`", id.namespace, id.name), place(node))
                 .help(format!("set its namespace to `{}`", id.namespace));
         } else {
             let names: Vec<&str> = objects.iter().map(|(id, _)| &*id.name).collect();
             diagnostic = match nearest(&cluster.name, names.iter().copied()) {
                 Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
                 None if names.is_empty() => diagnostic.help("add the DPUCluster, or an entry of `spec.external`"),
-                None => diagnostic.help(format!("the site has {}", list(&names))),
+                None => diagnostic.help(format!("the DPUClusters are {}", list(&names))),
             };
         }
         cx.report(diagnostic);
@@ -51,7 +51,7 @@ pub(super) fn check(cx: &mut Context<'_>) {
             cx.report(
                 Diagnostic::error(
                     "cluster-mismatch",
-                    node.key_origin("metadata"),
+                    place(node),
                     format!(
                         "DPUCluster `{}/{}` is not among the clusters of site `{}`",
                         id.namespace, id.name, site.name
@@ -94,6 +94,9 @@ pub(super) fn check_choice(cx: &mut Context<'_>) {
 /// Argo CD reaches a DPU cluster through a Secret that must be there.
 pub(super) fn secrets(cx: &mut Context<'_>) {
     let site = cx.input.site;
+    if !cx.standalone() {
+        return;
+    }
     for cluster in &site.clusters {
         cx.out.secrets.push(SecretNeed {
             cluster: None,
