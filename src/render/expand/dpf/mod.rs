@@ -200,8 +200,13 @@ fn add_namespaces(cx: &mut Context<'_>, parts: &Parts, namespaces: &BTreeMap<Str
             here && entry.group.is_empty() && entry.kind == "Namespace" && entry.name == name
         })
     };
-    let make =
-        |name: &str, wave: Option<Node>, origin| Object::new("v1", "Namespace", "", name, origin).wave(wave).with([]);
+    let parity = cx.parity;
+    // DPF never deletes a namespace, and pruning one would take everything in it along.
+    let make = |name: &str, wave: Option<Node>, origin| {
+        let object = Object::new("v1", "Namespace", "", name, origin).wave(wave);
+        let object = if parity { object } else { object.annotation(names::SYNC_OPTIONS, "Prune=false") };
+        object.with([])
+    };
     let shared: Vec<Node> = namespaces.iter().map(|(name, origin)| make(name, None, *origin)).collect();
     for cluster in cx.clusters() {
         let wave = application::early_wave(cx, &cx.out.clusters[cluster]);
