@@ -24,8 +24,9 @@ use std::sync::Arc;
 use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::node::Node;
 use crate::site::parse;
-use crate::site::{ApiKind, Declaration, Inventory, Site};
+use crate::site::{ApiKind, Declaration, Inventory, Mode, Site};
 use crate::source::{Files, Origin, SourceTree};
+use crate::validate;
 use crate::yaml::scalar;
 use check::{Checker, SharedChecks};
 use emit::{Printer, SharedTexts};
@@ -170,9 +171,13 @@ impl<'f> Repository<'f> {
         for node in placed.management.values().chain(placed.clusters.iter().flat_map(BTreeMap::values)) {
             checker.check(node, lasting.contains(&node.address()), faults);
         }
-        let mut expanded = expand::expand(&input, options);
+        let mut expanded = expand::expand(&input);
+        faults.append(&mut validate::check(&input, &expanded));
         faults.append(&mut expanded.diagnostics);
         faults.append(&mut scopes.take_faults());
+        if site.mode == Mode::Operator && !options.expand {
+            expanded = Expanded::default();
+        }
         let finished = finish(&input, &placed, expanded, &fold, options, &scopes, faults);
         let destinations = self.print(&site, &finished, &lasting, options);
         drop(input);
@@ -233,20 +238,7 @@ impl<'f> Repository<'f> {
             faults.push(Diagnostic::error("inventory-missing", *origin, format!("{path} holds no Inventory")));
             return Inventory::default();
         };
-        let inventory = parse::inventory(document, faults);
-        for dpu in inventory.hosts.iter().flat_map(|host| &host.dpus) {
-            if !site.clusters.iter().any(|cluster| cluster.name == dpu.cluster) {
-                let names: Vec<&str> = site.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
-                let message =
-                    format!("the card `{}` joins `{}`, which is no cluster of this site", dpu.node_name, dpu.cluster);
-                let fault = Diagnostic::error("unknown-destination", dpu.origin, message);
-                faults.push(fault.help(match diagnostic::nearest(&dpu.cluster, names.iter().copied()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("the clusters are: {}", names.join(", ")),
-                }));
-            }
-        }
-        inventory
+        parse::inventory(document, faults)
     }
 
     /// The variables of `--set`, by declared type, else as Helm reads them.

@@ -3,7 +3,7 @@
     clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "tests set files up, run programs, and say what they skip"
+    reason = "tests set files up, run programs, and say what they found"
 )]
 
 mod cli;
@@ -12,6 +12,7 @@ mod disk;
 mod golden;
 mod oracle;
 mod readers;
+mod rejected;
 mod schema;
 mod shared;
 mod sites;

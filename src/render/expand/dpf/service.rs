@@ -273,17 +273,6 @@ fn elements(
             );
         }
         let interface = block.text(&["interfaceName"]).unwrap_or_default();
-        if let Some((_, other)) = found.iter().find(|(element, _)| element.interface == interface) {
-            cx.refuse(
-                Diagnostic::error(
-                    "interface-name-twice",
-                    reference.origin(),
-                    format!("two interfaces of DPUService `{name}` are called `{interface}` in the pod"),
-                )
-                .note_at("the network of the other one", *other)
-                .help("one of them would be lost: rename it"),
-            );
-        }
         found.push((Element::of_interface(text, interface), origin));
     }
     whole.then(|| found.into_iter().map(|(element, _)| element).collect())
