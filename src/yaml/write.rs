@@ -338,10 +338,8 @@ spec:
         leaf.prop_recursive(6, 60, 6, |inner| {
             prop_oneof![
                 vec(inner.clone(), 0..6).prop_map(|items| Node::list(items, Origin::NONE)),
-                btree_map(strings(), inner, 0..6).prop_map(|map| Node::map(
-                    map.iter().map(|(key, node)| (&**key, Some(node.clone()))),
-                    Origin::NONE
-                )),
+                btree_map(strings(), inner, 0..6)
+                    .prop_map(|map| Node::map_of(map.into_iter().map(|(key, node)| (key.into(), node)), Origin::NONE)),
             ]
         })
     }
