@@ -47,7 +47,12 @@ pub(super) fn run(args: &RenderArgs) -> Result<Status, Failure> {
     let sites = Sites::find(&args.sites)?;
     let run = Run {
         repositories: &sites.repositories(),
-        options: Options { intermediate: args.intermediate, expand: args.expand, ..args.sites.options() },
+        options: Options {
+            intermediate: args.intermediate,
+            expand: args.expand,
+            values: args.output.is_some(),
+            ..args.sites.options()
+        },
         sites: &sites,
         args: &args.sites,
     };

@@ -114,7 +114,8 @@ impl Sites {
                 Some(root) => root.root().to_owned(),
                 None => site.root(&folder, argument)?,
             };
-            let Some(below) = folder.strip_prefix(&root).ok().and_then(Path::to_str) else {
+            let below = folder.strip_prefix(&root).ok().and_then(Path::to_str);
+            let Some(below) = below.filter(|below| !below.is_empty()) else {
                 let (site, root) = (argument.display(), root.display());
                 return Err(Failure::Usage(format!("`{site}` is not below the root `{root}`, or its path is no text")));
             };
@@ -143,9 +144,7 @@ impl Sites {
         let mut names = BTreeSet::new();
         self.sites.iter().filter_map(|site| site.name.as_deref()).find(|name| !names.insert(*name))
     }
-}
 
-impl Sites {
     /// The folder that is input and that `dir`, which may not be there yet, lies in.
     pub(super) fn layer_around(&self, dir: &Path) -> Option<&Path> {
         let absolute = std::path::absolute(dir).ok()?;

@@ -1,4 +1,5 @@
 //! The command line: arguments, roots, exit codes, streams.
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests set files up and run the program")]
 
 use std::fs;
 
@@ -15,7 +16,7 @@ spec:
   mode: operator
   layers: [base/a, ./own]
 ";
-const OBJECT: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: y}\ndata: {a: b}\n";
+const OBJECT: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: ns}\ndata: {a: b}\n";
 
 fn repository() -> TempDir {
     folder(&[("base/a/x.yaml", OBJECT), ("sites/lab1/site.yaml", SITE), ("sites/lab1/own/_", "")])
@@ -65,6 +66,7 @@ fn usage_errors_are_no_answer() {
     refused(&run(&["sites"]), "`sites` holds no `site.yaml`; there is one in `sites/lab1`");
     refused(&run(&["base/a/x.yaml"]), "`base/a/x.yaml` is neither a folder nor a `site.yaml`");
     refused(&run(&["--root", "base", "sites/lab1"]), "is not below the root");
+    refused(&run(&["--root", "sites/lab1", "sites/lab1"]), "is not below the root");
     refused(&run(&["--root", "nowhere", "sites/lab1"]), "cannot open `nowhere`");
 }
 
@@ -163,4 +165,129 @@ fn colour_follows_the_flag_and_not_the_environment_alone() {
     let repository = folder(&[("sites/lab1/site.yaml", "kind: Site\nspec: {layers: [nowhere]}\n")]);
     let output = program(repository.path()).arg("sites/lab1").env("CLICOLOR_FORCE", "1").output().unwrap();
     assert!(!output.stderr.contains(&0x1b));
+}
+
+/// Sites that share a layer; one object each for the management cluster and the DPU cluster `blue`. `bad` lacks a variable.
+fn fleet(good: &[&str]) -> TempDir {
+    let fleet = folder(&[
+        (
+            "base/m.yaml",
+            "kind: ConfigMap\napiVersion: v1\nmetadata: {name: m, namespace: ns}\ndata: {mtu: \"${{ vars.mtu }}\"}\n",
+        ),
+        (
+            "base/c.yaml",
+            "kind: ConfigMap\napiVersion: v1\nmetadata: {name: c, namespace: ns, annotations: {dpu-render.dev/destination: clusters}}\n",
+        ),
+        ("sites/bad/site.yaml", &site("bad", "mtuu")),
+    ]);
+    for name in good {
+        fs::create_dir_all(fleet.path().join("sites").join(name)).unwrap();
+        fs::write(fleet.path().join("sites").join(name).join("site.yaml"), site(name, "mtu")).unwrap();
+    }
+    fleet
+}
+
+fn site(name: &str, variable: &str) -> String {
+    format!(
+        "apiVersion: dpu-render.dev/v1alpha1\nkind: Site\nmetadata: {{name: {name}}}\nspec:\n  dpf: v24.10\n  \
+         mode: operator\n  layers: [base]\n  vars: {{{variable}: a}}\n  \
+         clusters: [{{name: blue, namespace: blue}}]\n"
+    )
+}
+
+#[test]
+fn a_stream_says_where_each_object_goes() {
+    let fleet = fleet(&["lab1"]);
+    let run = |arguments: &[&str]| run(fleet.path(), arguments);
+    let c = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\n  namespace: ns\n";
+    let m = "apiVersion: v1\ndata:\n  mtu: a\nkind: ConfigMap\nmetadata:\n  name: m\n  namespace: ns\n";
+    assert_eq!(run(&["sites/lab1"]).out, format!("---\n# lab1/management\n{m}---\n# lab1/blue\n{c}"));
+    assert_eq!(run(&["sites/lab1", "--destination", "blue"]).out, format!("---\n# lab1/blue\n{c}"));
+    let c = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c","namespace":"ns"}}"#;
+    let m = r#"{"apiVersion":"v1","data":{"mtu":"z"},"kind":"ConfigMap","metadata":{"name":"m","namespace":"ns"}}"#;
+    assert_eq!(
+        run(&["--format", "json", "sites/lab1", "--set", "mtu=z"]).out,
+        format!(
+            "{{\"site\":\"lab1\",\"destination\":\"management\",\"object\":{m}}}\n\
+             {{\"site\":\"lab1\",\"destination\":\"blue\",\"object\":{c}}}\n"
+        )
+    );
+    assert_eq!(run(&["--format", "json", "sites/lab1", "--destination", "blue"]).out, format!("{c}\n"));
+    let unknown = "error: no destination `bleu`; there are `blue`, `management`; did you mean `blue`?\n";
+    refused(&run(&["sites/lab1", "--destination", "bleu"]), unknown);
+}
+
+#[test]
+fn a_site_with_an_error_renders_nothing_and_the_others_are_rendered() {
+    let fleet = fleet(&["a", "z"]);
+    let run = |arguments: &[&str]| run(fleet.path(), arguments);
+    let (a, z) = (run(&["sites/a"]), run(&["sites/z"]));
+    let all = run(&["sites/z", "sites/bad", "sites/a"]);
+    assert_eq!((all.code, all.out), (Some(1), a.out + &z.out), "in the order of the folders");
+    let error = "error[undefined-variable]: the variable `mtu` is not set\n --> base/m.yaml:4:14\n";
+    assert!(all.err.starts_with(error), "{}", all.err);
+    assert!(all.err.ends_with("\n\ndpu-render: 1 error; sites/bad was not rendered\n"), "{}", all.err);
+    let bad = run(&["sites/bad"]);
+    assert_eq!((bad.code, bad.out.as_str()), (Some(1), ""));
+    assert!(bad.err.ends_with("\n\ndpu-render: 1 error; nothing was rendered\n"), "{}", bad.err);
+
+    let valid = run(&["validate", "sites/a"]);
+    assert_eq!(valid, Said { code: Some(0), out: String::new(), err: "dpu-render: no findings in 1 site\n".into() });
+    let invalid = run(&["validate", "sites/a", "sites/bad"]);
+    assert_eq!((invalid.code, invalid.err.as_str()), (Some(1), "dpu-render: 1 error in 2 sites\n"));
+    assert!(invalid.out.starts_with(error));
+    let json = run(&["validate", "--format", "json", "-q", "sites/bad"]);
+    assert!(json.out.starts_with(r#"{"at":{"column":14,"line":4,"path":"base/m.yaml"},"code":"undefined-variable","#));
+    assert_eq!((json.out.lines().count(), json.err.as_str()), (1, ""));
+}
+
+#[test]
+fn a_tree_of_a_refused_site_stays_as_it_was() {
+    let fleet = fleet(&["a"]);
+    let run = |arguments: &[&str]| run(fleet.path(), arguments);
+    let text = |path: &str| fs::read_to_string(fleet.path().join(path)).unwrap();
+    let first = run(&["-o", "out", "sites/a"]);
+    assert_eq!(first.err, "dpu-render: 2 files written, 0 removed, 0 unchanged in out\n");
+    assert!(text("out/clusters/blue/configmap-ns-c.yaml").contains("name: c"));
+    let before = text("out/management/configmap-ns-m.yaml");
+    fs::write(fleet.path().join("sites/a/site.yaml"), site("a", "mtuu")).unwrap();
+    assert_eq!(run(&["-o", "out", "sites/a"]).code, Some(1));
+    assert_eq!(text("out/management/configmap-ns-m.yaml"), before);
+
+    let several = run(&["-q", "-o", "fleet", "sites/bad", "sites/a"]);
+    assert_eq!(several.code, Some(1));
+    assert!(!fleet.path().join("fleet").exists(), "nothing to write");
+    fs::write(fleet.path().join("sites/a/site.yaml"), site("a", "mtu")).unwrap();
+    assert_eq!(run(&["-q", "-o", "fleet", "sites/bad", "sites/a"]).code, Some(1));
+    assert_eq!(text("fleet/a/management/configmap-ns-m.yaml"), before);
+    refused(&run(&["-o", "out", "sites/a", "sites/bad"]), "`out` holds the tree of a single site");
+    fs::write(fleet.path().join("out/management/configmap-ns-m.yaml"), "edited").unwrap();
+    assert_eq!(run(&["-o", "out", "sites/a"]).code, Some(0), "the list says that it is ours");
+    assert_eq!(text("out/management/configmap-ns-m.yaml"), before);
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let names: Vec<String> = (10..60).map(|number| format!("site{number}")).collect();
+    let fleet = fleet(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let out = |threads: &str| shell(fleet.path(), &format!("$P sites/* --threads {threads}"));
+    let one = out("1");
+    assert_eq!(one.out.matches("---\n").count(), 100);
+    for threads in ["2", "3", "16"] {
+        assert_eq!(out(threads), one);
+    }
+}
+
+#[test]
+fn a_render_to_a_full_disk_or_a_closed_pipe() {
+    let names: Vec<String> = (100..400).map(|number| format!("site{number}")).collect();
+    let fleet = fleet(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let full = shell(fleet.path(), "$P sites/site* > /dev/full");
+    let text = "error: cannot write to stdout: No space left on device (os error 28)\n";
+    assert_eq!((full.code, full.err.as_str()), (Some(2), text));
+    let closed = shell(fleet.path(), "{ $P sites/site*; echo code $? >&2; } | head -1");
+    assert_eq!((closed.out.as_str(), closed.err.as_str()), ("---\n", "code 0\n"));
+    // What was found before the pipe closed still counts.
+    let refused = shell(fleet.path(), "{ $P sites/*; echo code $? >&2; } | head -1");
+    assert!(refused.err.ends_with("sites/bad was not rendered\ncode 1\n"), "{}", refused.err);
 }

@@ -1,4 +1,5 @@
 //! Runs the program, and makes the folders it works on.
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests set files up and run the program")]
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,4 +1,5 @@
 //! `cli::fs`: what is read from disk, and what is not.
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests set files up and run the program")]
 
 use std::fs::{self, File};
 

@@ -1,4 +1,5 @@
 //! `cli::tree`: what is written, and what is left alone.
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests set files up and run the program")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +9,7 @@ use std::path::Path;
 use dpu_render::cli::tree::{Layout, Summary, TreeError, site_folder, write};
 use dpu_render::node::Node;
 use dpu_render::render::object::{Destination, ObjectId};
-use dpu_render::render::{RenderedDestination, RenderedObject, RenderedSite, ValuesFile};
+use dpu_render::render::{Options, RenderedDestination, RenderedObject, RenderedSite, Repository, ValuesFile};
 use dpu_render::source::Origin;
 use tempfile::TempDir;
 
@@ -36,7 +37,15 @@ fn site(management: &[(&str, &str)], cluster: &[(&str, &str)]) -> RenderedSite {
     first.values.clear();
     let names = ["blue", "green"];
     let clusters = names.map(|name| destination(Destination::Cluster(name.into()), objects(cluster)));
-    RenderedSite { name: "lab1".into(), destinations: [first].into_iter().chain(clusters).collect() }
+    RenderedSite { destinations: [first].into_iter().chain(clusters).collect(), ..empty() }
+}
+
+/// A site that has no objects.
+fn empty() -> RenderedSite {
+    let text = "apiVersion: dpu-render.dev/v1alpha1\nkind: Site\nmetadata: {name: lab1}\nspec: {dpf: v24.10, mode: operator}\n";
+    let files = BTreeMap::from([("lab1/site.yaml".to_owned(), text.to_owned())]);
+    let outcome = Repository::new(&files).render("lab1", &Options::default());
+    outcome.site.unwrap_or_else(|| panic!("{:?}", outcome.diagnostics))
 }
 
 /// Every file below a folder and its text; links as `-> target`, empty folders with a `/`.
