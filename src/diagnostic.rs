@@ -32,6 +32,8 @@ pub struct Diagnostic {
     pub notes: Vec<(String, Option<Origin>)>,
     /// What to write instead.
     pub help: Vec<String>,
+    /// Whether the line must not be shown: it may hold a secret.
+    pub secret: bool,
 }
 
 impl Diagnostic {
@@ -46,6 +48,7 @@ impl Diagnostic {
             label: None,
             notes: Vec::new(),
             help: Vec::new(),
+            secret: false,
         }
     }
 
@@ -59,6 +62,13 @@ impl Diagnostic {
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
+        self
+    }
+
+    /// Keeps the line itself, and the label beside it, out of the text.
+    #[must_use]
+    pub fn without_excerpt(mut self) -> Self {
+        self.secret = true;
         self
     }
 
@@ -121,13 +131,15 @@ pub fn render(diagnostic: &Diagnostic, tree: &SourceTree<'_>, colour: bool) -> S
         let number = position.line.to_string();
         gutter = " ".repeat(number.len());
         let _ = writeln!(out, "{gutter}{blue}-->{reset} {}:{}:{}", position.path, position.line, position.column);
-        let (text, skipped) = excerpt(position.text, position.column - 1);
-        let width = token_width(&text.chars().skip(skipped).collect::<String>());
-        let _ = writeln!(out, "{gutter} {blue}|{reset}");
-        let _ = writeln!(out, "{blue}{number} |{reset} {text}");
-        let carets = format!("{}{hue}{}", " ".repeat(skipped), "^".repeat(width));
-        let label = diagnostic.label.as_deref().map(|label| format!(" {}", visible(label))).unwrap_or_default();
-        let _ = writeln!(out, "{gutter} {blue}|{reset} {carets}{label}{reset}");
+        if !diagnostic.secret {
+            let (text, skipped) = excerpt(position.text, position.column - 1);
+            let width = token_width(&text.chars().skip(skipped).collect::<String>());
+            let _ = writeln!(out, "{gutter} {blue}|{reset}");
+            let _ = writeln!(out, "{blue}{number} |{reset} {text}");
+            let carets = format!("{}{hue}{}", " ".repeat(skipped), "^".repeat(width));
+            let label = diagnostic.label.as_deref().map(|label| format!(" {}", visible(label))).unwrap_or_default();
+            let _ = writeln!(out, "{gutter} {blue}|{reset} {carets}{label}{reset}");
+        }
     } else if let Some(label) = &diagnostic.label {
         let _ = writeln!(out, "  {blue}={reset} note: {}", visible(label));
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::diagnostic::nearest;
-use crate::render::{Options, Repository};
+use crate::render::{Options, Repository, Texts};
 
 use super::findings::Findings;
 use super::fleet::{Progress, in_order};
@@ -51,6 +51,7 @@ pub(super) fn run(args: &RenderArgs) -> Result<Status, Failure> {
             intermediate: args.intermediate,
             expand: args.expand,
             values: args.output.is_some(),
+            texts: args.destination.clone().map_or_else(Texts::default, Texts::Of),
             ..args.sites.options()
         },
         sites: &sites,

@@ -7,6 +7,7 @@ use super::findings::Findings;
 use super::fleet::{Progress, in_order};
 use super::sites::{SiteArgs, Sites};
 use super::{Failure, Status, deliver, say};
+use crate::render::{Options, Texts};
 
 /// Check every rule on whole sites and tell every finding
 ///
@@ -36,7 +37,7 @@ enum Format {
 pub(super) fn run(args: &ValidateArgs) -> Result<Status, Failure> {
     let sites = Sites::find(&args.sites)?;
     let repositories = sites.repositories();
-    let options = args.sites.options();
+    let options = Options { texts: Texts::None, ..args.sites.options() };
     let mut findings = Findings::new(&repositories, args.sites.quiet && !args.strict);
     let mut progress = Progress::of(sites.sites.len(), args.sites.quiet, false);
     let check = |index: usize| {

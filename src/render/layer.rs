@@ -225,9 +225,13 @@ impl Layers {
             fold
         });
         let excluded = nested(site.folder, &stack.paths);
-        let files = tree.list(site.folder).unwrap_or_default();
-        let own = body(tree, site.folder, &files, &excluded, None, site.path, site.documents);
+        let files = tree.list(site.folder);
+        let listed = files.as_deref().unwrap_or_default();
+        let own = body(tree, site.folder, listed, &excluded, None, site.path, site.documents);
         let mut fold = Fold::clone(&below);
+        if let Err(error) = &files {
+            fold.faults.push(unreadable(tree, site.folder, error));
+        }
         fold.shared = false;
         for (number, body) in bodies.iter().map(|body| &**body).chain([&own]).enumerate().skip(shared) {
             let mut objects: Vec<RawObject> = body.objects.iter().map(|object| named(object, naming)).collect();

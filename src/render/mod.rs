@@ -24,8 +24,9 @@ use std::sync::Arc;
 use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::node::Node;
 use crate::site::parse;
-use crate::site::{ApiKind, Declaration, Inventory, Site};
+use crate::site::{ApiKind, Declaration, Inventory, Mode, Site};
 use crate::source::{Files, Origin, SourceTree};
+use crate::validate;
 use crate::yaml::scalar;
 use check::{Checker, SharedChecks};
 use emit::{Printer, SharedTexts};
@@ -47,6 +48,30 @@ pub struct Options {
     pub expand: bool,
     /// Also the Helm values as files.
     pub values: bool,
+    /// Whose objects are printed. Everything is made and checked all the same.
+    pub texts: Texts,
+}
+
+/// Which destinations come with their objects; the others come empty.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Texts {
+    /// All of them.
+    #[default]
+    All,
+    /// The destination of this name.
+    Of(String),
+    /// None: only faults are wanted.
+    None,
+}
+
+impl Texts {
+    fn wants(&self, destination: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Of(name) => name == destination,
+            Self::None => false,
+        }
+    }
 }
 
 /// A repository of sites. Layers are parsed once and shared by every site rendered from it, from any thread.
@@ -146,9 +171,13 @@ impl<'f> Repository<'f> {
         for node in placed.management.values().chain(placed.clusters.iter().flat_map(BTreeMap::values)) {
             checker.check(node, lasting.contains(&node.address()), faults);
         }
-        let mut expanded = expand::expand(&input, options);
+        let mut expanded = expand::expand(&input);
+        faults.append(&mut validate::check(&input, &expanded));
         faults.append(&mut expanded.diagnostics);
         faults.append(&mut scopes.take_faults());
+        if site.mode == Mode::Operator && !options.expand {
+            expanded = Expanded::default();
+        }
         let finished = finish(&input, &placed, expanded, &fold, options, &scopes, faults);
         let destinations = self.print(&site, &finished, &lasting, options);
         drop(input);
@@ -209,20 +238,7 @@ impl<'f> Repository<'f> {
             faults.push(Diagnostic::error("inventory-missing", *origin, format!("{path} holds no Inventory")));
             return Inventory::default();
         };
-        let inventory = parse::inventory(document, faults);
-        for dpu in inventory.hosts.iter().flat_map(|host| &host.dpus) {
-            if !site.clusters.iter().any(|cluster| cluster.name == dpu.cluster) {
-                let names: Vec<&str> = site.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
-                let message =
-                    format!("the card `{}` joins `{}`, which is no cluster of this site", dpu.node_name, dpu.cluster);
-                let fault = Diagnostic::error("unknown-destination", dpu.origin, message);
-                faults.push(fault.help(match diagnostic::nearest(&dpu.cluster, names.iter().copied()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("the clusters are: {}", names.join(", ")),
-                }));
-            }
-        }
-        inventory
+        parse::inventory(document, faults)
     }
 
     /// The variables of `--set`, by declared type, else as Helm reads them.
@@ -266,18 +282,21 @@ impl<'f> Repository<'f> {
             let wanted = values.iter().filter(|_| options.values);
             wanted.map(|(name, values)| emit::values_file(name, values)).collect()
         };
-        let management = printer.destination(
-            Destination::Management,
-            &finished.management,
-            is_lasting,
-            files(&finished.management_values),
-        );
-        let clusters = site.clusters.iter().zip(finished.clusters.iter().zip(&finished.cluster_values));
-        let clusters = clusters.map(|(cluster, (objects, values))| {
-            let destination = Destination::Cluster(cluster.name.as_str().into());
-            printer.destination(destination, objects, is_lasting, files(values))
-        });
-        [management].into_iter().chain(clusters.collect::<Vec<_>>()).collect()
+        let clusters = site.clusters.iter().map(|cluster| Destination::Cluster(cluster.name.as_str().into()));
+        let destinations = [Destination::Management].into_iter().chain(clusters);
+        let objects = [(&finished.management, &finished.management_values)]
+            .into_iter()
+            .chain(finished.clusters.iter().zip(&finished.cluster_values));
+        destinations
+            .zip(objects)
+            .map(|(destination, (objects, values))| {
+                if options.texts.wants(&destination.to_string()) {
+                    printer.destination(destination, objects, is_lasting, files(values))
+                } else {
+                    RenderedDestination { destination, objects: Vec::new(), values: Vec::new() }
+                }
+            })
+            .collect()
     }
 }
 
@@ -316,6 +335,9 @@ fn finish(
         }
     }
     let mut clusters = placed.clusters.clone();
+    for objects in &mut clusters {
+        objects.retain(|id, _| kept(id));
+    }
     for (index, objects) in clusters.iter().enumerate() {
         for (id, node) in objects {
             if node.has_expression() {
@@ -341,11 +363,19 @@ fn finish(
 
 /// Adds generated objects to those written by hand.
 fn add(objects: &mut BTreeMap<ObjectId, Node>, made: impl Iterator<Item = Node>, faults: &mut Vec<Diagnostic>) {
+    let mut generated: BTreeSet<ObjectId> = BTreeSet::new();
     for node in made {
         let id = ObjectId::of(&node);
         match objects.get(&id) {
             None => {
+                generated.insert(id.clone());
                 objects.insert(id, node);
+            }
+            Some(first) if generated.contains(&id) => {
+                let fault = Diagnostic::error("name-collision", node.origin(), format!("{id} is generated twice"));
+                faults.push(
+                    fault.note_at("the other is generated from here", first.origin()).help("rename one of the two"),
+                );
             }
             // A namespace that the user writes, with labels perhaps, is the one that is needed.
             Some(_) if id.is("", "Namespace") => {}

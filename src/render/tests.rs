@@ -46,7 +46,7 @@ fn refused(site: &str, files: &[(&str, &str)]) -> Vec<String> {
 }
 
 fn config_map(name: &str, rest: &str) -> String {
-    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n{rest}")
+    format!("apiVersion: example.dev/v1\nkind: Thing\nmetadata: {{name: {name}}}\n{rest}")
 }
 
 #[test]
@@ -65,11 +65,11 @@ fn layers_merge_in_order_and_the_site_is_last() {
     );
     assert_eq!(
         text,
-        "# management\napiVersion: v1\ndata:\n  a: base\n  b: overlay\n  c: site\nkind: ConfigMap\nmetadata:\n  name: c\n"
+        "# management\napiVersion: example.dev/v1\ndata:\n  a: base\n  b: overlay\n  c: site\nkind: Thing\nmetadata:\n  name: c\n"
     );
 }
 
-const CLUSTERS: &str = "  clusters:\n  - {name: a, vars: {num: 1}}\n  - {name: b, namespace: nb, vars: {num: 2}}\n";
+const CLUSTERS: &str = "  clusters:\n  - {name: a, vars: {num: 1}}\n  - {name: b, namespace: nb, vars: {num: 2}}\n  external:\n  - {group: provisioning.dpu.nvidia.com, kind: DPUCluster, namespace: a, name: a}\n  - {group: provisioning.dpu.nvidia.com, kind: DPUCluster, namespace: nb, name: b}\n";
 
 #[test]
 fn what_reads_a_cluster_waits_for_it_and_keeps_its_type() {
@@ -86,8 +86,8 @@ fn what_reads_a_cluster_waits_for_it_and_keeps_its_type() {
     );
     assert_eq!(
         text,
-        "# a\napiVersion: v1\ndata:\n  m: x11\n  num: 1\n  s: a\nkind: ConfigMap\nmetadata:\n  name: c\n\
-         # b\napiVersion: v1\ndata:\n  m: x12\n  num: 2\n  s: nb\nkind: ConfigMap\nmetadata:\n  name: c\n"
+        "# a\napiVersion: example.dev/v1\ndata:\n  m: x11\n  num: 1\n  s: a\nkind: Thing\nmetadata:\n  name: c\n\
+         # b\napiVersion: example.dev/v1\ndata:\n  m: x12\n  num: 2\n  s: nb\nkind: Thing\nmetadata:\n  name: c\n"
     );
 }
 
@@ -108,14 +108,14 @@ fn for_each_makes_one_object_per_member_and_one_of_them_can_be_changed() {
     );
     assert_eq!(
         text,
-        "# management\napiVersion: v1\ndata:\n  k: template\nkind: ConfigMap\nmetadata:\n  annotations:\n    keep: me\n  name: c-a\n\
-         # management\napiVersion: v1\ndata:\n  k: changed\nkind: ConfigMap\nmetadata:\n  annotations:\n    keep: me\n  name: c-b\n"
+        "# management\napiVersion: example.dev/v1\ndata:\n  k: template\nkind: Thing\nmetadata:\n  annotations:\n    keep: me\n  name: c-a\n\
+         # management\napiVersion: example.dev/v1\ndata:\n  k: changed\nkind: Thing\nmetadata:\n  annotations:\n    keep: me\n  name: c-b\n"
     );
     let template = template.replace("c-${{ cluster.name }}", "c");
     assert_eq!(refused(CLUSTERS, &[("sites/s/a.yaml", &template)]), ["duplicate-object sites/s/a.yaml:1:1"]);
 }
 
-const INVENTORY: &str = "apiVersion: dpu-render.dev/v1alpha1\nkind: Inventory\nmetadata: {name: s}\nspec:\n  hosts:\n  - name: W1\n    vars: {rack: r1, asn: 1}\n    dpus:\n    - {pci: \"0000:90:00\", cluster: b, vars: {asn: 2}}\n";
+const INVENTORY: &str = "apiVersion: dpu-render.dev/v1alpha1\nkind: Inventory\nmetadata: {name: s}\nspec:\n  hosts:\n  - name: w1\n    vars: {rack: r1, asn: 1}\n    dpus:\n    - {pci: \"0000:90:00\", cluster: b, vars: {asn: 2}}\n";
 
 #[test]
 fn cards_see_the_nearest_variables_and_templates_loop_over_them() {
@@ -137,14 +137,14 @@ fn cards_see_the_nearest_variables_and_templates_loop_over_them() {
             ),
             (
                 "sites/s/b.yaml.j2",
-                "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: t}\ndata:\n${% for dpu in dpus %}\n  ${{ dpu.nodeName }}: '${{ dpu.vars.asn }} ${{ dpu.vars.rack }}'\n${% endfor %}\n",
+                "apiVersion: example.dev/v1\nkind: Thing\nmetadata: {name: t}\ndata:\n${% for dpu in dpus %}\n  ${{ dpu.nodeName }}: '${{ dpu.vars.asn }} ${{ dpu.vars.rack }}'\n${% endfor %}\n",
             ),
         ],
     );
     assert_eq!(
         text,
-        "# management\napiVersion: v1\ndata:\n  w1-0000-90-00: 2 r1\nkind: ConfigMap\nmetadata:\n  name: t\n\
-         # b\napiVersion: v1\ndata:\n  asn: 2\n  num: 2\n  rack: r1\nkind: ConfigMap\nmetadata:\n  name: w1-0000-90-00\n"
+        "# management\napiVersion: example.dev/v1\ndata:\n  w1-0000-90-00: 2 r1\nkind: Thing\nmetadata:\n  name: t\n\
+         # b\napiVersion: example.dev/v1\ndata:\n  asn: 2\n  num: 2\n  rack: r1\nkind: Thing\nmetadata:\n  name: w1-0000-90-00\n"
     );
 }
 
@@ -180,7 +180,7 @@ fn set_wins_over_every_scope_and_takes_the_declared_type() {
     let (text, _) = outcome(&files, &options);
     assert_eq!(
         text.unwrap(),
-        "# b\napiVersion: v1\ndata:\n  num: 7\n  t: \"8\"\nkind: ConfigMap\nmetadata:\n  name: c\n"
+        "# b\napiVersion: example.dev/v1\ndata:\n  num: 7\n  t: \"8\"\nkind: Thing\nmetadata:\n  name: c\n"
     );
 }
 
@@ -188,7 +188,7 @@ fn set_wins_over_every_scope_and_takes_the_declared_type() {
 fn patches_apply_in_their_turn_or_at_the_end_and_must_hit() {
     let patch = |stage: &str, name: &str, value: &str| {
         format!(
-            "apiVersion: dpu-render.dev/v1alpha1\nkind: Patch\nmetadata: {{name: p}}\nspec:\n  stage: {stage}\n  target: {{kind: ConfigMap, name: {name}}}\n  operations:\n  - {{op: add, path: /data/k, value: {value}}}\n"
+            "apiVersion: dpu-render.dev/v1alpha1\nkind: Patch\nmetadata: {{name: p}}\nspec:\n  stage: {stage}\n  target: {{kind: Thing, name: {name}}}\n  operations:\n  - {{op: add, path: /data/k, value: {value}}}\n"
         )
     };
     let object = config_map("c", "data: {k: base}\n");
@@ -254,7 +254,7 @@ fn a_layer_inside_another_is_not_part_of_it() {
             ("l/_hidden/c.yaml", &config_map("c", "")),
             (
                 "l/deep/list.yaml",
-                "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: d}}\n",
+                "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: example.dev/v1, kind: Thing, metadata: {name: d}}\n",
             ),
         ],
     );

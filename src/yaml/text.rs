@@ -57,6 +57,8 @@ enum First {
     Word,
     /// A number, date or time.
     Number,
+    /// A number without digits before its exponent.
+    Exponent,
     /// Syntax; or psych's symbols, the merge key `<<`, the value key `=`, null's `~`.
     Never,
 }
@@ -68,8 +70,8 @@ const FIRST: [First; 256] = {
         #[expect(clippy::cast_possible_truncation, reason = "below 256")]
         let of = match byte as u8 {
             b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'y' | b'Y' | b'o' | b'O' => First::Word,
-            // `e3` is not a number to one of the readers in JavaScript.
-            b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E' => First::Number,
+            b'e' | b'E' => First::Exponent,
+            b'0'..=b'9' | b'+' | b'-' | b'.' => First::Number,
             0..=b' ' | 0x7f | b'?' | b':' | b',' | b'[' | b']' | b'{' | b'}' | b'#' | b'&' | b'*' | b'!' | b'|' => {
                 First::Never
             }
@@ -139,6 +141,8 @@ fn keeps_plain(text: &str, class: u8) -> bool {
             !matches!(bytes, [b'-', b' ', ..] | [b'-', b'-', b'-', ..] | [b'.', b'.', b'.', ..])
                 && (class & NO_NUMBER != 0 || is_address(bytes))
         }
+        // `e3` is not a number to one of the readers in JavaScript.
+        First::Exponent => !bytes[1..].iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'+' | b'-')),
         First::Never => false,
     };
     first_ok

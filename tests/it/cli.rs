@@ -191,7 +191,7 @@ fn site(name: &str, variable: &str) -> String {
     format!(
         "apiVersion: dpu-render.dev/v1alpha1\nkind: Site\nmetadata: {{name: {name}}}\nspec:\n  dpf: v24.10\n  \
          mode: operator\n  layers: [base]\n  vars: {{{variable}: a}}\n  \
-         clusters: [{{name: blue, namespace: blue}}]\n"
+         clusters: [{{name: blue, namespace: blue}}]\n  external: [{{kind: DPUCluster, group: provisioning.dpu.nvidia.com, namespace: blue, name: blue}}]\n"
     )
 }
 

@@ -1,15 +1,19 @@
 //! The tests that need more than the pure functions: other programs, files, the binary.
 #![expect(
     clippy::disallowed_methods,
-    clippy::print_stderr,
+    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "tests set files up, run programs, and say what they skip"
+    reason = "tests set files up, run programs, and say what they found"
 )]
 
 mod cli;
 mod common;
 mod disk;
+mod golden;
 mod oracle;
 mod readers;
+mod rejected;
 mod schema;
+mod shared;
+mod sites;
 mod tree;

@@ -18,16 +18,11 @@ use dpu_render::site::Release;
 use dpu_render::source::SourceTree;
 use dpu_render::yaml::read;
 
-/// The folder of facts beside the project, if it is there.
-fn shared() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let folder = std::env::var_os("DPU_RENDER_SHARED").map_or(beside, PathBuf::from);
-    if folder.join("crds").is_dir() {
-        return Some(folder);
-    }
-    assert!(std::env::var_os("CI").is_none(), "{} has no `crds`: set DPU_RENDER_SHARED", folder.display());
-    eprintln!("NOT TESTED: {} has no `crds`; set DPU_RENDER_SHARED to the folder of facts", folder.display());
-    None
+use crate::shared::shared;
+
+/// The folder of facts, if its schemas are there.
+fn facts() -> Option<PathBuf> {
+    shared("crds")?.parent().map(Path::to_path_buf)
 }
 
 /// The documents of every YAML file below `folder`, by path from it.
@@ -68,7 +63,7 @@ fn name(object: &Node) -> String {
 
 #[test]
 fn the_table_is_what_the_crds_say() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = facts() else { return };
     // Nobody writes a TenantControlPlane: Kamaji's cluster manager does.
     let mut used = BTreeSet::from(["kamaji".to_owned()]);
     for api in generate::APIS {
@@ -90,7 +85,7 @@ fn the_table_is_what_the_crds_say() {
 /// Walks every CRD beside the table, without the generator.
 #[test]
 fn every_field_of_every_release_is_in_the_table() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = facts() else { return };
     let schemas = Schemas::built_in();
     let (mut fields, mut kinds) = (0, 0);
     for api in generate::APIS {
@@ -226,7 +221,7 @@ fn visit(schema: &Schema, see: &mut dyn FnMut(&Schema)) {
 
 #[test]
 fn what_the_controllers_took_passes() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = facts() else { return };
     let mut count = 0;
     for (path, objects) in documents(&shared.join("oracle")) {
         if path.starts_with("rejected/") {
@@ -245,7 +240,7 @@ fn what_the_controllers_took_passes() {
 /// What the API server's schema check said in `verdict.txt`, against ours: object by object.
 #[test]
 fn what_the_api_server_refused_is_refused() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = facts() else { return };
     let mut count = 0;
     for (path, objects) in documents(&shared.join("oracle/rejected")) {
         let Some((case, "input.yaml")) = path.split_once('/') else { continue };
@@ -292,7 +287,7 @@ fn what_the_api_server_refused_is_refused() {
 
 #[test]
 fn published_examples_have_the_known_faults_and_no_others() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = facts() else { return };
     let mut faults = BTreeMap::new();
     let mut count = 0;
     for (path, objects) in documents(&shared.join("examples/dpf-v24.10")) {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use crate::diagnostic::Diagnostic;
 use crate::node::Node;
 use crate::render::object::ObjectId;
-use crate::site::{Inventory, Site};
+use crate::site::{Inventory, Mode, Release, Site};
 
 /// Where an expression that waited is evaluated.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -80,15 +80,27 @@ pub struct SecretNeed {
     pub origin: crate::source::Origin,
 }
 
-/// What the site's operators would create, as far as the site's mode asks for it.
+/// What the site's operators would create. In operator mode it is made to be checked, and shown only as a preview.
 #[must_use]
-pub fn expand(input: &Input<'_>, options: &super::Options) -> Expanded {
-    let wanted = input.site.mode == crate::site::Mode::Standalone || options.expand;
-    let mut expanded = if wanted { dpf::expand(input) } else { Expanded::default() };
+pub fn expand(input: &Input<'_>) -> Expanded {
+    let mut expanded = if input.site.dpf <= Release::V25_1 { dpf::expand(input) } else { unknown_release(input) };
     expanded.clusters.resize_with(input.site.clusters.len(), Vec::new);
-    if input.site.mode == crate::site::Mode::Operator {
+    if input.site.mode == Mode::Operator {
         // DPF's controllers read the user's objects: they stay.
         expanded.consumed.clear();
+    }
+    expanded
+}
+
+/// From v25.4 on the API is another one, and so is what the controllers make of it.
+fn unknown_release(input: &Input<'_>) -> Expanded {
+    let mut expanded = Expanded::default();
+    if input.site.mode == Mode::Standalone {
+        let spec = input.site.node.get("spec").unwrap_or(&input.site.node);
+        let origin = spec.get("dpf").map_or(spec.origin(), Node::origin);
+        let message = format!("what DPF {} makes of these objects is not known here", input.site.dpf);
+        let fault = Diagnostic::error("release-not-expanded", origin, message);
+        expanded.diagnostics.push(fault.help("write `mode: operator`, or use a release up to v25.1"));
     }
     expanded
 }

@@ -7,7 +7,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::context::{Context, given, name, of_kind};
+use super::context::{Context, given, name, of_kind, place};
 use super::names::{NV_IPAM, SVC};
 use super::network::CniArgs;
 use super::parts::Parts;
@@ -153,8 +153,8 @@ fn resolve(cx: &mut Context<'_>, pools: &Pools, ipam: &Node, cluster: usize) -> 
                 let message =
                     format!("the labels of this `ipam` select {kind}s `{}` and `{}`", name(first), name(second));
                 let diagnostic = Diagnostic::error("ipam-pool-ambiguous", ipam.key_origin("matchLabels"), message)
-                    .note_at(format!("`{}`", name(first)), first.origin())
-                    .note_at(format!("`{}`", name(second)), second.origin())
+                    .note_at(format!("`{}`", name(first)), place(first))
+                    .note_at(format!("`{}`", name(second)), place(second))
                     .help("exactly one pool must match: give each pool a label of its own");
                 cx.report(diagnostic);
                 return None;
@@ -180,7 +180,7 @@ fn resolve(cx: &mut Context<'_>, pools: &Pools, ipam: &Node, cluster: usize) -> 
         diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
     }
     for pool in all.iter().take(4) {
-        diagnostic = diagnostic.note_at(format!("pool `{}` carries `{}`", name(pool), chosen(pool)), pool.origin());
+        diagnostic = diagnostic.note_at(format!("pool `{}` carries `{}`", name(pool), chosen(pool)), place(pool));
     }
     if all.is_empty() {
         diagnostic = diagnostic.help("add a DPUServiceIPAM whose `spec.metadata.labels` have these labels");
@@ -260,5 +260,46 @@ mod tests {
         }
         assert!(annotation(&objects, "c0-d-s").0.contains(r#"["pool-0"]"#));
         assert!(annotation(&objects, "c1-d-s").0.contains(r#"["pool-1"]"#));
+    }
+
+    #[test]
+    fn two_ports_that_differ_are_refused() {
+        let mut objects = deployment();
+        let last = objects.len() - 1;
+        let mut port = objects[last]["spec"]["serviceChains"][0]["ports"][1].clone();
+        port["service"]["ipam"]["defaultGateway"] = json!(false);
+        objects[last]["spec"]["serviceChains"].as_array_mut().unwrap().push(json!({"ports": [port]}));
+        assert_eq!(annotation(&objects, "c0-d-s").1, ["ipam-conflict"]);
+    }
+
+    #[test]
+    fn an_annotation_without_interfaces_gets_pools_too() {
+        let labels = json!({"pool": "a"});
+        let service = json!({"serviceID": "id", "helmChart": {"source": {"repoURL": "oci://x/y", "chart": "c", "version": "1"}},
+            "serviceDaemonSet": {"annotations": {"k8s.v1.cni.cncf.io/networks": r#"[{"name": "mybrsfc", "interface": "net1"}]"#}}});
+        let interface = json!({"interfaceType": "service", "service": {"serviceID": "id", "network": "mybrsfc", "interfaceName": "net1"}});
+        let port = json!({"serviceInterface": {"matchLabels": {"if": "1"}, "ipam": {"matchLabels": labels}}});
+        let objects = [
+            svc("DPUService", "s", service),
+            svc(
+                "DPUServiceInterface",
+                "i",
+                json!({"template": {"spec": {"template": {"metadata": {"labels": {"if": "1"}}, "spec": interface}}}}),
+            ),
+            svc(
+                "DPUServiceChain",
+                "c",
+                json!({"template": {"spec": {"template": {"spec": {"switches": [{"ports": [port]}]}}}}}),
+            ),
+            pool(
+                "shared",
+                json!({"ipv4Subnet": {"subnet": "10.1.0.0/24", "gateway": "10.1.0.1", "perNodeIPCount": 8}}),
+            ),
+        ];
+        assert!(
+            annotation(&objects, "c0-s")
+                .0
+                .contains(r#""cni-args":{"allocateDefaultGateway":false,"poolNames":["shared"],"poolType":"ippool"}"#)
+        );
     }
 }

@@ -11,11 +11,13 @@ use crate::diagnostic::{Diagnostic, Severity, nearest};
 use crate::node::{Entry, Map, Node, Value};
 use crate::render::expand::{Expanded, Input, Scope};
 use crate::render::object::ObjectId;
+use crate::site::Mode;
 use crate::source::Origin;
 
 /// The state of one expansion.
 pub(super) struct Context<'a> {
     pub(super) input: &'a Input<'a>,
+    /// As upstream has it: with parity, and where DPF's controllers expand and this is the preview.
     pub(super) parity: bool,
     pub(super) defaults: Option<&'a ReleaseDefaults>,
     pub(super) out: Expanded,
@@ -25,7 +27,8 @@ impl<'a> Context<'a> {
     pub(super) fn new(input: &'a Input<'a>, defaults: Option<&'a ReleaseDefaults>) -> Self {
         let none = || vec![Vec::new(); input.site.clusters.len()];
         let out = Expanded { clusters: none(), cluster_intermediate: none(), ..Expanded::default() };
-        Self { input, parity: input.site.parity, defaults, out }
+        let parity = input.site.parity || input.site.mode == Mode::Operator;
+        Self { input, parity, defaults, out }
     }
 
     /// Adds a fault.
@@ -35,7 +38,7 @@ impl<'a> Context<'a> {
 
     /// Adds a fault that upstream accepts: with parity it is a warning.
     pub(super) fn refuse(&mut self, mut diagnostic: Diagnostic) {
-        if self.parity {
+        if self.input.site.parity {
             diagnostic.severity = Severity::Warning;
         }
         self.report(diagnostic);
@@ -76,6 +79,11 @@ impl<'a> Context<'a> {
     /// `node` as it is on a card.
     pub(super) fn on_card(&self, node: &Node, host: usize, dpu: usize) -> Node {
         if node.has_expression() { self.input.evaluate.evaluate(node, Scope::Dpu(host, dpu)) } else { node.clone() }
+    }
+
+    /// Whether DPF's controllers are left out, so that what they would make must come from somewhere else.
+    pub(super) fn standalone(&self) -> bool {
+        self.input.site.mode == Mode::Standalone
     }
 
     /// Indexes of the DPU clusters.
@@ -244,6 +252,11 @@ pub(super) fn namespace(node: &Node) -> &str {
 /// Name of an object.
 pub(super) fn name(node: &Node) -> &str {
     node.text(&["metadata", "name"]).unwrap_or_default()
+}
+
+/// Where an object is named, for messages about the whole of it.
+pub(super) fn place(node: &Node) -> Origin {
+    node.at(&["metadata", "name"]).map_or(node.origin(), Node::origin)
 }
 
 /// Names for a message: `` `a`, `b` ``, cut where it grows long.

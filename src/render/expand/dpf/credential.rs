@@ -23,13 +23,15 @@ pub(super) fn expand(cx: &mut Context<'_>) {
         cx.out.consumed.push(id.clone());
         let origin = request.origin();
         let (namespace, name) = reference(request, "secret");
-        cx.out.secrets.push(SecretNeed {
-            cluster: None,
-            namespace,
-            name,
-            reason: format!("{id} asks for it: credentials that DPF makes, or you, cannot be rendered"),
-            origin: given(request, &["spec", "secret"]).map_or(origin, Node::origin),
-        });
+        if cx.standalone() {
+            cx.out.secrets.push(SecretNeed {
+                cluster: None,
+                namespace,
+                name,
+                reason: format!("{id} asks for it: credentials that DPF makes, or you, cannot be rendered"),
+                origin: given(request, &["spec", "secret"]).map_or(origin, Node::origin),
+            });
+        }
         let (namespace, name) = reference(request, "serviceAccount");
         let account = Object::new("v1", "ServiceAccount", &namespace, &name, origin)
             .wave(cx.wave(request))
@@ -50,7 +52,7 @@ pub(super) fn expand(cx: &mut Context<'_>) {
                         format!("its namespace is `{}`: `default` is taken where none is given", cluster.namespace)
                     }
                     (None, Some(near)) => format!("did you mean `{near}`?"),
-                    (None, None) => format!("the site has {}", list(&names)),
+                    (None, None) => format!("the clusters of the site are {}", list(&names)),
                 };
                 let message = format!("{id} is for DPU cluster `{namespace}/{name}`, which the site does not have");
                 cx.report(Diagnostic::error("cluster-missing", target.origin(), message).help(help));

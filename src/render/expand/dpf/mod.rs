@@ -2,7 +2,8 @@
 //!
 //! In: the user's objects of one site. Out: [`Expanded`]. One file per upstream controller, each naming the file it mirrors;
 //! this one holds their order. With `spec.parity` the result equals what release v24.10.0-rc.6 (commit `1f6a80c0b087`) makes,
-//! which `tests/it/oracle.rs` compares; elsewhere its known bugs are left out, as each file says.
+//! which `tests/it/oracle.rs` compares; so it does in operator mode, where it is a preview of what DPF will do. Elsewhere
+//! its known bugs are left out, as each file says.
 
 mod application;
 mod chain;
@@ -49,7 +50,6 @@ pub fn expand(input: &Input<'_>) -> Expanded {
 #[must_use]
 pub fn expand_with(input: &Input<'_>, defaults: Option<&ReleaseDefaults>) -> Expanded {
     let cx = &mut Context::new(input, defaults);
-    cluster::check(cx);
     cluster::check_choice(cx);
 
     let mut parts = Parts::written(cx);
@@ -98,7 +98,7 @@ pub fn expand_with(input: &Input<'_>, defaults: Option<&ReleaseDefaults>) -> Exp
 /// The first service, which needs the operator's configuration: it says where DPF lives.
 fn first_service(parts: &Parts) -> Option<(String, Origin)> {
     let part = parts.services.values().next()?;
-    Some((format!("DPUService `{}/{}`", namespace(&part.node), context::name(&part.node)), part.node.origin()))
+    Some((format!("DPUService `{}/{}`", namespace(&part.node), context::name(&part.node)), context::place(&part.node)))
 }
 
 /// Makes an object of one that is as it is in a cluster or on a card.
@@ -192,13 +192,26 @@ fn namespaces(parts: &Parts, ipams: &[&Node]) -> BTreeMap<String, Origin> {
 fn add_namespaces(cx: &mut Context<'_>, parts: &Parts, namespaces: &BTreeMap<String, Origin>) {
     let written =
         |objects: &BTreeMap<_, Node>, name: &str| of_kind(objects, "", "Namespace").any(|(id, _)| &*id.name == name);
-    let make =
-        |name: &str, wave: Option<Node>, origin| Object::new("v1", "Namespace", "", name, origin).wave(wave).with([]);
+    let external = &cx.input.site.external;
+    let external = |name: &str, destination: &str| {
+        external.iter().any(|entry| {
+            let here = entry.destination.as_deref().is_none_or(|entry| entry == destination);
+            here && entry.group.is_empty() && entry.kind == "Namespace" && entry.name == name
+        })
+    };
+    let parity = cx.parity;
+    // DPF never deletes a namespace, and pruning one would take everything in it along.
+    let make = |name: &str, wave: Option<Node>, origin| {
+        let object = Object::new("v1", "Namespace", "", name, origin).wave(wave);
+        let object = if parity { object } else { object.annotation(names::SYNC_OPTIONS, "Prune=false") };
+        object.with([])
+    };
     let shared: Vec<Node> = namespaces.iter().map(|(name, origin)| make(name, None, *origin)).collect();
     for cluster in cx.clusters() {
         let wave = application::early_wave(cx, &cx.out.clusters[cluster]);
         for ((name, origin), shared) in namespaces.iter().zip(&shared) {
-            if cx.input.clusters.get(cluster).is_some_and(|objects| written(objects, name)) {
+            let theirs = cx.input.clusters.get(cluster).is_some_and(|objects| written(objects, name));
+            if theirs || external(name, cx.cluster_name(cluster)) {
                 continue;
             }
             let node = match wave {
@@ -215,9 +228,11 @@ fn add_namespaces(cx: &mut Context<'_>, parts: &Parts, namespaces: &BTreeMap<Str
         .map(|part| (namespace(&part.node), part))
         .collect();
     for (name, part) in of_management {
-        let theirs = cx.of_kind(names::OPERATOR, "DPFOperatorConfig").any(|(id, _)| &*id.namespace == name);
-        if !theirs && name != "default" && name != cx.input.site.argocd.namespace && !written(cx.input.management, name)
-        {
+        // These were there before anything was installed.
+        let early = cx.of_kind(names::OPERATOR, "DPFOperatorConfig").any(|(id, _)| &*id.namespace == name)
+            || name == cx.input.site.argocd.namespace
+            || name == "default";
+        if !early && !written(cx.input.management, name) && !external(name, "management") {
             let wave = cx.wave(&part.node);
             cx.out.management.push(make(name, wave, part.node.origin()));
         }
@@ -309,7 +324,6 @@ mod tests {
         assert!(find(made, "ServiceInterface", "d-s-up-0-foreign").is_none());
         assert!(find(made, "ServiceInterfaceSet", "d-s-up-0").is_none());
         assert!(find(&expanded.cluster_intermediate[0], "ServiceInterfaceSet", "d-s-up-0").is_some());
-        assert_eq!(codes(&expanded), ["cluster-mismatch"], "c1 is no longer listed");
     }
 
     #[test]
@@ -320,5 +334,69 @@ mod tests {
         assert_eq!(kinds, ["DPUDeployment", "DPUServiceTemplate", "DPUServiceConfiguration", "DPUServiceIPAM"]);
         let kinds: Vec<_> = expanded.intermediate.iter().map(|node| node.text(&["kind"]).unwrap()).collect();
         assert_eq!(kinds, ["DPUService", "DPUServiceInterface", "DPUServiceChain"]);
+    }
+
+    #[test]
+    fn in_operator_mode_the_preview_is_what_dpf_makes() {
+        let (objects, mut site) = standalone(&deployment());
+        site.mode = crate::site::Mode::Operator;
+        let expanded = run(&objects, &site);
+        let application = find(&expanded.management, "Application", "c0-d-s").unwrap();
+        assert_eq!(namespace(application), "opns");
+        assert_eq!(application.at(&["metadata", "annotations"]), None);
+        assert_eq!(expanded.secrets.len(), 0, "DPF makes them");
+    }
+
+    #[test]
+    fn namespaces_that_somebody_else_makes_are_left_to_him() {
+        let (objects, mut site) = standalone(&deployment());
+        site.external.push(crate::site::External {
+            group: String::new(),
+            kind: "Namespace".to_owned(),
+            namespace: String::new(),
+            name: "n".to_owned(),
+            destination: Some("c1".to_owned()),
+            keys: Vec::new(),
+            origin: Origin::NONE,
+        });
+        let expanded = run(&objects, &site);
+        assert!(find(&expanded.clusters[0], "Namespace", "n").is_some());
+        assert!(find(&expanded.clusters[1], "Namespace", "n").is_none());
+    }
+
+    #[test]
+    fn sets_that_the_user_wrote_are_expanded_per_card_too() {
+        let (objects, site) = standalone(&[]);
+        let set = svc(
+            "ServiceInterfaceSet",
+            "own",
+            json!({"template": {"spec": {"interfaceType": "physical", "physical": {"interfaceName": "p${{ dpu }}"}}}}),
+        );
+        let set = Node::from_json(&set, Origin::NONE);
+        let id = crate::render::object::ObjectId::of(&set);
+        let clusters = [BTreeMap::from([(id.clone(), set)]), BTreeMap::new()];
+        let dpu = Dpu {
+            node_name: "w".to_owned(),
+            pci: None,
+            cluster: "c0".to_owned(),
+            serial: None,
+            labels: BTreeMap::new(),
+            vars: Node::map([], Origin::NONE),
+            origin: Origin::NONE,
+        };
+        let host = Host {
+            name: "h".to_owned(),
+            labels: BTreeMap::new(),
+            vars: dpu.vars.clone(),
+            dpus: vec![dpu],
+            origin: Origin::NONE,
+        };
+        let inventory = Inventory { hosts: vec![host], present: true };
+        let evaluate = &testing::Indexes;
+        let expanded =
+            expand(&Input { site: &site, inventory: &inventory, management: &objects, clusters: &clusters, evaluate });
+        let made = find(&expanded.clusters[0], "ServiceInterface", "own-w").unwrap();
+        assert_eq!(made.text(&["spec", "physical", "interfaceName"]), Some("p0-0"));
+        assert!(expanded.consumed.contains(&id));
     }
 }

@@ -8,7 +8,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::context::{Context, Object, given, list, name, namespace};
+use super::context::{Context, Object, given, list, name, namespace, place};
 use super::deployment::nested;
 use super::names::{COMPONENT, OPERATOR, SVC_V1};
 use super::parts::{Parts, add};
@@ -164,7 +164,7 @@ pub(super) fn find<'a>(cx: &mut Context<'a>, needed: Option<(String, Origin)>) -
                 ),
             );
             for (id, other) in rest {
-                diagnostic = diagnostic.note_at(id.to_string(), other.origin());
+                diagnostic = diagnostic.note_at(id.to_string(), place(other));
             }
             cx.report(diagnostic);
             return Some(first);
@@ -306,9 +306,9 @@ fn service(cx: &mut Context<'_>, config: &Node, component: &Component, defaults:
     let values = Node::map([(component.name, Some(values))], origin);
     let chart = Node::map([("source", Some(source)), ("values", Some(values))], origin);
     let opns = namespace(config);
-    let mut object = Object::new(SVC_V1, "DPUService", opns, component.name, origin)
-        .label(COMPONENT, component.name)
-        .wave(cx.wave(config));
+    // No wave of the configuration's: what runs on cards cannot be healthy before there are DPU clusters and cards, which
+    // come in later waves; Argo CD would wait for it for ever.
+    let mut object = Object::new(SVC_V1, "DPUService", opns, component.name, origin).label(COMPONENT, component.name);
     if cx.parity {
         object = object.label("applyset.kubernetes.io/part-of", apply_set_id(component.name, opns));
     }

@@ -5,11 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use super::context::{Context, name, namespace};
+use super::context::{Context, name, namespace, place};
 use super::names::{PROVISIONING, SVC};
 use crate::diagnostic::Diagnostic;
 use crate::node::Node;
-use crate::source::Origin;
 
 /// Namespace and name.
 pub(super) type Name = (String, String);
@@ -19,6 +18,8 @@ pub(super) type Name = (String, String);
 pub(super) struct Part {
     /// The object.
     pub(super) node: Node,
+    /// The object without its Helm values: what is evaluated per cluster beside them.
+    pub(super) bare: Node,
     /// Helm values, the stronger first: kept apart where they may only be merged once they are evaluated.
     pub(super) values: Vec<Node>,
     /// The user wrote it, as opposed to: a deployment or the operator's configuration made it.
@@ -30,12 +31,7 @@ pub(super) struct Part {
 impl Part {
     /// Whether something in it waits for a cluster or card.
     pub(super) fn waits(&self) -> bool {
-        self.node.has_expression() || self.values.iter().any(Node::has_expression)
-    }
-
-    /// Where it is written.
-    pub(super) fn origin(&self) -> Origin {
-        self.node.key_origin("metadata")
+        self.bare.has_expression() || self.values.iter().any(Node::has_expression)
     }
 }
 
@@ -55,7 +51,8 @@ impl Parts {
             cx.of_kind(group, kind)
                 .map(|(id, node)| {
                     let values = node.at(&["spec", "helmChart", "values"]).cloned().into_iter().collect();
-                    let part = Part { node: node.clone(), values, written: true, maker: id.to_string() };
+                    let part =
+                        Part { node: node.clone(), bare: bare(node), values, written: true, maker: id.to_string() };
                     ((id.namespace.to_string(), id.name.to_string()), part)
                 })
                 .collect()
@@ -69,10 +66,17 @@ impl Parts {
     }
 }
 
+fn bare(node: &Node) -> Node {
+    match node.at(&["spec", "helmChart"]) {
+        Some(chart) if node.has_expression() => node.with_at(&["spec", "helmChart"], chart.without("values")),
+        _ => node.clone(),
+    }
+}
+
 /// Adds a generated object. It replaces one of its name, as forced server-side apply would; that is reported.
 pub(super) fn add(cx: &mut Context<'_>, parts: &mut BTreeMap<Name, Part>, node: Node, values: Vec<Node>, maker: &str) {
     let key = (namespace(&node).to_owned(), name(&node).to_owned());
-    let part = Part { node, values, written: false, maker: maker.to_owned() };
+    let part = Part { bare: bare(&node), node, values, written: false, maker: maker.to_owned() };
     if let Some(other) = parts.get(&key) {
         let kind = part.node.text(&["kind"]).unwrap_or_default();
         let (first, second) = (other.maker.clone(), maker);
@@ -85,7 +89,7 @@ pub(super) fn add(cx: &mut Context<'_>, parts: &mut BTreeMap<Name, Part>, node: 
         };
         cx.refuse(
             Diagnostic::error("name-collision", part.node.origin(), message)
-                .note_at("the other one comes from here", other.node.origin())
+                .note_at("the other one", place(&other.node))
                 .help("one would overwrite the other for ever: rename one; names are joined with `-`, and `_` becomes `-`"),
         );
     }

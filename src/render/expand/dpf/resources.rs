@@ -38,6 +38,7 @@ pub(super) fn check(cx: &mut Context<'_>, deployment: &Node, flavor: &Node, requ
         .collect();
     let names = total.keys().chain(reserved.keys()).chain(counted.iter().flat_map(|(_, amounts)| amounts.keys()));
     let names: std::collections::BTreeSet<&String> = names.collect();
+    let services = deployment.at(&["spec"]).map_or(deployment.origin(), |spec| spec.key_origin("services"));
     for resource in names {
         let of = |amounts: &BTreeMap<String, Amount>| amounts.get(resource).copied().unwrap_or_default();
         let (offered, kept) = (of(&total), of(&reserved));
@@ -57,11 +58,10 @@ pub(super) fn check(cx: &mut Context<'_>, deployment: &Node, flavor: &Node, requ
                 show(wanted),
                 show(wanted - (offered - kept)),
             );
-            let mut diagnostic = Diagnostic::error("resources-exceeded", deployment.key_origin("spec"), message)
-                .note_at(
-                    format!("the flavor offers {} and reserves {}", show(offered), show(kept)),
-                    place(flavor, "dpuResources", resource),
-                );
+            let mut diagnostic = Diagnostic::error("resources-exceeded", services, message).note_at(
+                format!("the flavor offers {} and reserves {}", show(offered), show(kept)),
+                place(flavor, "dpuResources", resource),
+            );
             for (request, amounts) in &counted {
                 if let Some(amount) = amounts.get(resource) {
                     let origin = place(request.template, "resourceRequirements", resource);

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::context::{Context, given, namespace, of_kind};
+use super::context::{Context, given, namespace, of_kind, place};
 use super::names::{PULL_SECRET, SVC};
 use super::operator_config::rendered;
 use super::parts::Parts;
@@ -30,7 +30,7 @@ impl Mirrored {
                 .filter(|(_, node)| labelled(node, path))
                 .map(|(id, node)| {
                     let name = node.text(renamed).unwrap_or(&id.name).to_owned();
-                    ((id.namespace.to_string(), name), (format!("{id} carries `{PULL_SECRET}`"), node.origin()))
+                    ((id.namespace.to_string(), name), (format!("{id} carries `{PULL_SECRET}`"), place(node)))
                 })
                 .collect()
         };
@@ -41,11 +41,11 @@ impl Mirrored {
         for (id, node) in cx.of_kind(SVC, "DPUServiceCredentialRequest") {
             if labelled(node, &["spec", "metadata", "labels"]) {
                 let secret = super::credential::reference(node, "secret");
-                found.insert(secret, (format!("{id} labels it `{PULL_SECRET}`"), node.origin()));
+                found.insert(secret, (format!("{id} labels it `{PULL_SECRET}`"), place(node)));
             }
         }
         // The operator labels those it lists; the recorded runs without it did not.
-        let operator = !cx.parity || rendered(cx);
+        let operator = !cx.input.site.parity || rendered(cx);
         if let Some(config) = config.filter(|_| operator) {
             for name in config.items(&["spec", "imagePullSecrets"]) {
                 let key = (namespace(config).to_owned(), name.as_str().unwrap_or_default().to_owned());
@@ -120,7 +120,7 @@ impl Mirrored {
             namespaces.insert(operator);
         }
         for ((namespace, name), (reason, origin)) in &self.0 {
-            if namespaces.contains(namespace.as_str()) {
+            if cx.standalone() && namespaces.contains(namespace.as_str()) {
                 needs.extend(cx.clusters().map(|cluster| SecretNeed {
                     cluster: Some(cluster),
                     namespace: namespace.clone(),

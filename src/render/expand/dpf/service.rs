@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::application::{Argo, Content, application};
-use super::context::{Context, filled, given, list, tidy};
+use super::context::{Context, filled, given, list, place, tidy};
 use super::names::{NETWORKS, SERVICE};
 use super::network::{self, CniArgs, Element};
 use super::parts::{Name, Part, Parts};
@@ -45,16 +45,17 @@ pub(super) fn expand(cx: &mut Context<'_>, around: &Surroundings<'_>) -> bool {
         any |= expand_one(cx, around, namespace, name, part);
         for index in before..cx.out.management.len() {
             let made = super::context::name(&cx.out.management[index]).to_owned();
-            let (who, origin) = (format!("DPUService `{namespace}/{name}`"), part.node.origin());
-            if let Some((other, place)) = applications.get(&made) {
+            let (who, origin) = (format!("DPUService `{namespace}/{name}`"), place(&part.node));
+            if let Some((other, earlier)) = applications.get(&made) {
+                let message = if *other == who {
+                    format!("{who} makes Application `{made}` for two DPU clusters of one name")
+                } else {
+                    format!("{other} and {who} both make Application `{made}`")
+                };
                 cx.refuse(
-                    Diagnostic::error(
-                        "name-collision",
-                        origin,
-                        format!("{other} and {who} both make Application `{made}`"),
-                    )
-                    .note_at("the other one", *place)
-                    .help("its name is `<cluster>-<service>`, without a namespace: rename one service"),
+                    Diagnostic::error("name-collision", origin, message)
+                        .note_at("the other one", *earlier)
+                        .help("its name is `<cluster>-<service>`, without any namespace: rename one"),
                 );
             }
             applications.insert(made, (who, origin));
@@ -70,14 +71,14 @@ fn check_consumers(cx: &mut Context<'_>, parts: &Parts) {
         for interface in part.node.items(&["spec", "interfaces"]) {
             let Some(text) = interface.as_str() else { continue };
             match consumers.get(&(namespace.as_str(), text)) {
-                Some((other, place)) if other != name => {
+                Some((other, listed)) if other != name => {
                     cx.report(
                         Diagnostic::error(
                             "interface-consumed-twice",
                             interface.origin(),
                             format!("DPUServiceInterface `{text}` is consumed by DPUServices `{other}` and `{name}`"),
                         )
-                        .note_at(format!("`{other}` lists it here"), *place)
+                        .note_at(format!("`{other}` lists it here"), *listed)
                         .help("an interface is one port of one pod: make another one"),
                     );
                 }
@@ -97,7 +98,7 @@ fn expand_one(cx: &mut Context<'_>, around: &Surroundings<'_>, namespace: &str, 
         cx.refuse(
             Diagnostic::error(
                 "interfaces-in-management",
-                part.node.at(&["spec"]).map_or(part.origin(), |spec| spec.key_origin("interfaces")),
+                part.node.at(&["spec"]).map_or(place(&part.node), |spec| spec.key_origin("interfaces")),
                 format!("DPUService `{name}` runs in the management cluster, but has interfaces on cards"),
             )
             .help("remove `interfaces` or `deployInCluster`: hosts have neither these networks nor chains"),
@@ -108,8 +109,8 @@ fn expand_one(cx: &mut Context<'_>, around: &Surroundings<'_>, namespace: &str, 
         let in_clusters = around.namespaces.contains_key(namespace);
         if let Some(why) = around.mirrored.stuck(cx, namespace, in_clusters) {
             let message = format!("upstream makes no Application of DPUService `{namespace}/{name}`");
-            cx.report(
-                Diagnostic::warning("pull-secret-clusters", part.node.origin(), message)
+            cx.refuse(
+                Diagnostic::error("pull-secret-clusters", place(&part.node), message)
                     .note(format!("its namespace holds a Secret with the pull-secret label: {why}")),
             );
             return true;
@@ -126,8 +127,8 @@ fn expand_one(cx: &mut Context<'_>, around: &Surroundings<'_>, namespace: &str, 
     let mut passed = false;
     for target in targets {
         let node = match target {
-            Some(cluster) => cx.in_cluster(&part.node, cluster),
-            None => part.node.clone(),
+            Some(cluster) => cx.in_cluster(&part.bare, cluster),
+            None => part.bare.clone(),
         };
         let again = around.uniform && !waits;
         let rewritten = match shared.clone().filter(|_| again) {
@@ -272,17 +273,6 @@ fn elements(
             );
         }
         let interface = block.text(&["interfaceName"]).unwrap_or_default();
-        if let Some((_, other)) = found.iter().find(|(element, _)| element.interface == interface) {
-            cx.refuse(
-                Diagnostic::error(
-                    "interface-name-twice",
-                    reference.origin(),
-                    format!("two interfaces of DPUService `{name}` are called `{interface}` in the pod"),
-                )
-                .note_at("the network of the other one", *other)
-                .help("one of them would be lost: rename it"),
-            );
-        }
         found.push((Element::of_interface(text, interface), origin));
     }
     whole.then(|| found.into_iter().map(|(element, _)| element).collect())

@@ -1,0 +1,172 @@
+//! The DPU clusters: the list of the site, the `DPUCluster` objects and the inventory agree. PURE.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Context;
+use super::selector::known;
+use super::view::{PROVISIONING, did_you_mean, listed, place};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::node::Node;
+
+/// P-36: the pattern of the CRD is not anchored.
+pub(super) fn cluster_type(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
+    for (id, node) in context.objects(PROVISIONING, "DPUCluster") {
+        let Some((text, node)) = node.at(&["spec", "type"]).and_then(|node| Some((known(node)?, node))) else {
+            continue;
+        };
+        let vendor = text.split_once('/').is_some_and(|(domain, name)| !domain.is_empty() && !name.is_empty());
+        // What the pattern refuses, the field table has refused.
+        let slips = text.contains("kamaji") || text.contains("static") || text.chars().skip(1).any(|c| c == '/');
+        if text == "kamaji" || text == "static" || vendor || !slips {
+            continue;
+        }
+        faults.push(
+            Diagnostic::error(
+                "cluster-type",
+                node.origin(),
+                format!("{id} is of type `{text}`, which no cluster manager serves"),
+            )
+            .help_if(did_you_mean(text, ["kamaji", "static"]))
+            .help("write `kamaji`, `static` or `<domain>/<name>` of another manager"),
+        );
+    }
+}
+
+/// P-40: Applications are named after the cluster's name alone.
+pub(super) fn cluster_name_twice(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
+    const CODE: &str = "cluster-name-twice";
+    let mut seen = BTreeMap::new();
+    for (id, node) in context.objects(PROVISIONING, "DPUCluster") {
+        if let Some((first, origin)) = seen.insert(&id.name, (id, place(node))) {
+            faults.push(
+                Diagnostic::error(CODE, place(node), format!("{first} and {id} have one name"))
+                    .note_at("the first", origin)
+                    .help("their Applications and Argo CD destinations would be the same: rename one"),
+            );
+        }
+    }
+}
+
+/// P-40: names that mean something else already.
+pub(super) fn cluster_name_reserved(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
+    for cluster in &context.site.clusters {
+        let why = match cluster.name.as_str() {
+            "in-cluster" => "is Argo CD's name of the management cluster",
+            "management" => "is the destination of the management cluster's objects",
+            "clusters" => "is the destination of every DPU cluster's objects",
+            _ => continue,
+        };
+        faults.push(Diagnostic::error(
+            "cluster-name-reserved",
+            cluster.origin,
+            format!("a DPU cluster cannot be named `{}`: that {why}", cluster.name),
+        ));
+    }
+}
+
+/// A cluster of the site that nobody makes.
+pub(super) fn cluster_object_missing(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
+    let external: BTreeSet<(&str, &str)> = context
+        .site
+        .external
+        .iter()
+        .filter(|entry| entry.kind == "DPUCluster")
+        .map(|entry| (entry.name.as_str(), entry.namespace.as_str()))
+        .collect();
+    for cluster in &context.site.clusters {
+        let is_external = |namespace: &str| external.contains(&(cluster.name.as_str(), namespace));
+        if context.object(PROVISIONING, "DPUCluster", &cluster.namespace, &cluster.name).is_some()
+            || is_external("")
+            || is_external(&cluster.namespace)
+        {
+            continue;
+        }
+        let fault = Diagnostic::error(
+            "cluster-object-missing",
+            cluster.origin,
+            format!(
+                "the site lists cluster `{}/{}`, and there is no DPUCluster of this name",
+                cluster.namespace, cluster.name
+            ),
+        );
+        let mut objects = context.objects(PROVISIONING, "DPUCluster");
+        let other = objects.find(|(id, _)| *id.name == *cluster.name);
+        let names: Vec<_> = context.objects(PROVISIONING, "DPUCluster").map(|(id, _)| &*id.name).collect();
+        faults.push(match other {
+            Some((id, node)) => fault
+                .note_at(format!("its DPUCluster is in namespace `{}`", id.namespace), place(node))
+                .help(format!("write `namespace: {}`", id.namespace)),
+            None => fault.help_if(did_you_mean(&cluster.name, names)).help(format!(
+                "write the DPUCluster, or name it under `external`: {{group: {PROVISIONING}, kind: DPUCluster, namespace: {}, name: {}}}",
+                cluster.namespace, cluster.name
+            )),
+        });
+    }
+}
+
+/// A `DPUCluster` for which nothing would be rendered.
+pub(super) fn cluster_unlisted(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
+    let list = context.site.node.at(&["spec", "clusters"]).map_or(context.site.node.origin(), Node::origin);
+    let names: BTreeSet<&str> = context.site.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    for (id, node) in context.objects(PROVISIONING, "DPUCluster") {
+        if id.name.contains(crate::node::EXPRESSION) {
+            continue;
+        }
+        // One in another namespace is said where the site lists it.
+        if names.contains(&*id.name) {
+            continue;
+        }
+        faults.push(
+            Diagnostic::error("cluster-unlisted", place(node), format!("{id} is not in the site's `clusters`"))
+                .note_at("the list", list)
+                .help_if(did_you_mean(&id.name, context.site.clusters.iter().map(|cluster| cluster.name.as_str())))
+                .help(format!("add `- {{name: {}, namespace: {}}}` to `spec.clusters`", id.name, id.namespace)),
+        );
+    }
+}
+
+/// P-48: one cluster without a kubeconfig stops the services of every cluster.
+pub(super) fn cluster_kubeconfig_missing(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
+    for (id, node) in context.objects(PROVISIONING, "DPUCluster") {
+        let Some((kind, node)) = node.at(&["spec", "type"]).and_then(|kind| Some((known(kind)?, node))) else {
+            continue;
+        };
+        let given = node.at(&["spec", "kubeconfig"]);
+        // Managers other than `static` set it themselves.
+        if kind != "static" || given.is_some_and(|given| given.as_str().is_none_or(|text| !text.is_empty())) {
+            continue;
+        }
+        let mut fault = Diagnostic::error(
+            "cluster-kubeconfig-missing",
+            place(node),
+            format!("{id} is of type `static` and names no `kubeconfig`"),
+        )
+        .note("DPF then makes no Application for any cluster")
+        .help("write `spec.kubeconfig` with the name of a Secret in its namespace, key `admin.conf`");
+        if context.is_standalone() {
+            fault.severity = Severity::Warning;
+        }
+        faults.push(fault);
+    }
+}
+
+/// A card that joins no cluster of the site.
+pub(super) fn inventory_cluster_unknown(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
+    let names: BTreeSet<&str> = context.site.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    for host in &context.input.inventory.hosts {
+        for dpu in host.dpus.iter().filter(|dpu| !names.contains(dpu.cluster.as_str())) {
+            faults.push(
+                Diagnostic::error(
+                    "inventory-cluster-unknown",
+                    dpu.origin,
+                    format!(
+                        "card `{}` of host `{}` joins cluster `{}`, which the site does not list",
+                        dpu.node_name, host.name, dpu.cluster
+                    ),
+                )
+                .note(format!("the clusters are {}", listed(names.iter().copied())))
+                .help_if(did_you_mean(&dpu.cluster, names.iter().copied())),
+            );
+        }
+    }
+}
