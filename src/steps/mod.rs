@@ -145,6 +145,10 @@ metadata: {name: c1, namespace: n1}
 spec: {type: static, version: v1.30.2, kubeconfig: mine}
 ";
 
+    const MINE: &str = "    - {kind: Secret, namespace: n1, name: mine, keys: [admin.conf]}\n";
+    const ARGO: &str =
+        "    - {kind: Secret, namespace: dpf-operator-system, name: n1-c1, keys: [name, server, config]}\n";
+
     fn site(spec: &str) -> String {
         let head = "apiVersion: dpu-render.dev/v1alpha1\nkind: Site\nmetadata: {name: s}\nspec:\n  dpf: v24.10\n";
         format!("{head}  clusters: [{{name: c1, namespace: n1}}]\n{spec}")
@@ -152,7 +156,7 @@ spec: {type: static, version: v1.30.2, kubeconfig: mine}
 
     #[test]
     fn operator_mode_waits_for_what_controllers_make() {
-        let site = site("  mode: operator\n");
+        let site = site(&format!("  mode: operator\n  external:\n{MINE}"));
         let interface = "
 apiVersion: svc.dpu.nvidia.com/v1alpha1
 kind: DPUServiceInterface
@@ -181,7 +185,8 @@ spec:
 
     #[test]
     fn a_request_for_a_kubeconfig_is_answered() {
-        let site = site("  mode: standalone\n");
+        let out = "    - {kind: Secret, namespace: apps, name: out, keys: [kubeconfig]}\n";
+        let site = site(&format!("  mode: standalone\n  external:\n{MINE}{ARGO}{out}"));
         let request = "
 apiVersion: svc.dpu.nvidia.com/v1alpha1
 kind: DPUServiceCredentialRequest
@@ -204,17 +209,21 @@ spec:
 
     #[test]
     fn secrets_are_asked_for_by_their_keys() {
-        let site = site(
+        let site = site(&format!(
             "  mode: standalone
   external:
-    - {kind: Secret, namespace: apps, name: pull, destination: management, keys: [.dockerconfigjson]}
-    - {kind: Secret, namespace: apps, name: bgp, destination: c1, keys: [\"pass word\", key]}
-    - {kind: Secret, namespace: apps, name: pull, destination: c1, keys: [.dockerconfigjson]}
-",
-        );
+{MINE}{ARGO}    - {{kind: Secret, namespace: apps, name: pull, destination: management, keys: [.dockerconfigjson]}}
+    - {{kind: Secret, namespace: apps, name: bgp, destination: c1, keys: [\"pass word\", key]}}
+    - {{kind: Secret, namespace: apps, name: pull, destination: c1, keys: [.dockerconfigjson]}}
+"
+        ));
         let phases = of(&[("sites/s/site.yaml", &site), ("sites/s/cluster.yaml", CLUSTER)]);
         let management = commands(&phases[SECRETS]);
-        assert!(management.starts_with("kubectl create namespace apps\nread -rs NGC_API_KEY"), "{management}");
+        assert!(
+            management.starts_with("kubectl create namespace apps\nkubectl create namespace n1\nread -rs NGC_API_KEY"),
+            "{management}"
+        );
+        assert!(management.contains("--from-file=admin.conf=\"${MINE_ADMIN_CONF_FILE:?}\""), "{management}");
         assert!(management.contains("--docker-password=\"${NGC_API_KEY:?}\""), "{management}");
         let clusters = commands(&phases[CLUSTERS]);
         assert!(clusters.contains("get secret pull --output=json |\n    jq"), "a copy: {clusters}");

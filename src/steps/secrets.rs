@@ -15,8 +15,12 @@ const DOCKER: &str = ".dockerconfigjson";
 
 /// The Secrets of `spec.external` that a destination needs: `None` for the management cluster.
 pub(super) fn of<'s>(site: &'s RenderedSite, cluster: Option<&'s str>) -> impl Iterator<Item = &'s External> {
+    // What is about the control plane of a DPU cluster is read in the management cluster only.
+    let control_plane = |external: &External| {
+        is_cluster_secret(site, external) || site.site.clusters.iter().any(|one| one.namespace == external.namespace)
+    };
     let here = move |external: &&External| match external.destination.as_deref() {
-        None => true,
+        None => cluster.is_none() || !control_plane(external),
         Some(destination) => destination == cluster.unwrap_or("management"),
     };
     site.site.external.iter().filter(|external| external.group.is_empty() && external.kind == "Secret").filter(here)
