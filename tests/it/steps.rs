@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::common::{Said, folder, run};
+use super::golden::blessing;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -17,7 +18,7 @@ fn golden(site: &str) {
     let said = steps(&[&format!("sites/{site}")]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
     let path = Path::new(ROOT).join(format!("tests/steps/{site}.txt"));
-    if std::env::var_os("DPU_RENDER_BLESS").is_some_and(|value| value == "1") {
+    if blessing() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, &said.out).unwrap();
     }
