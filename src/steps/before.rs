@@ -1,12 +1,13 @@
 //! Tools, networks and storage that must be there, and the labels of control plane nodes. PURE.
 
 use super::Step;
-use super::objects::{Chart, OUT, PROVISIONING, applications, before_argo_cd, list, of_kind, ovn};
+use super::objects::{Chart, PROVISIONING, applications, before_argo_cd, list, of_kind, out, ovn};
 use super::shell::{Line, kubectl};
 use crate::node::Node;
 use crate::render::RenderedSite;
 
 pub(super) fn tools(site: &RenderedSite) -> Vec<Step> {
+    let out = out(site);
     let git = before_argo_cd(site).iter().any(|one| matches!(one.chart(), Some(Chart::Git { .. })));
     let tools = if git { "kubectl, Helm, jq, git and dpu-render" } else { "kubectl, Helm, jq and dpu-render" };
     let mut steps = vec![
@@ -20,10 +21,17 @@ pub(super) fn tools(site: &RenderedSite) -> Vec<Step> {
         ),
         Step::new(
             format!(
-                "Render the site. Helm takes its values from that tree, and Argo CD applies the same objects later; the \
-                 folder `{OUT}` need not go into Git."
+                "Render the site and commit the folder `{out}` to the repository of your sites{}: Helm takes its values from \
+                 that tree, and Argo CD syncs it. Render and commit again whenever the site changes.",
+                match &site.site.argocd.repo_url {
+                    Some(url) => format!(", {url}"),
+                    None => " (below, SITES_REPOSITORY is its URL: set it first)".to_owned(),
+                }
             ),
-            [Line::of("dpu-render").word(&site.site.folder).raw(&format!("-o {OUT}")).end()],
+            [
+                Line::of("dpu-render").word(&site.site.folder).raw(&format!("-o {out}")).end(),
+                format!("git add {out} && git commit --message='render the site' && git push"),
+            ],
         ),
     ];
     if !site.site.clusters.is_empty() {

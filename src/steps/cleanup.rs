@@ -10,7 +10,7 @@ use super::objects::{
 };
 use super::secrets::{self, reference, requests};
 use super::shell::{Line, kubectl, kubectl_in};
-use super::{system, workers};
+use super::{install, system, workers};
 use crate::node::Node;
 use crate::render::{RenderedObject, RenderedSite};
 use crate::site::Mode;
@@ -19,20 +19,16 @@ const NO_FINALIZERS: &str = r#"--type=merge --patch='{"metadata":{"finalizers":n
 const CASCADE: &str = r#"--type=merge --patch='{"metadata":{"finalizers":["resources-finalizer.argocd.argoproj.io"]},"spec":{"syncPolicy":{"automated":null}}}'"#;
 
 pub(super) fn stop(site: &RenderedSite) -> Vec<Step> {
-    let namespace = &site.site.argocd.namespace;
-    let root = Line::of("dpu-render argocd")
-        .word(&site.site.folder)
-        .pipe(&kubectl().raw("create --dry-run=client --output=name --filename=-"))
-        .pipe(&Line::of(r"grep '^application\.argoproj\.io/'"))
-        .end();
+    let trees = site.site.clusters.iter().map(|cluster| install::tree_name(site, &cluster.name));
+    let names: Vec<String> = [install::root_name(site)].into_iter().chain(trees).collect();
+    let delete = kubectl_in(&site.site.argocd.namespace)
+        .raw("delete applications.argoproj.io")
+        .words(names.iter().map(String::as_str))
+        .raw("--wait");
     vec![Step::new(
-        "Only to take the site down. Delete the root Application without what it manages, or Argo CD makes again what you \
-         delete.",
-        [
-            format!("ROOT=\"$({root})\""),
-            kubectl_in(namespace).raw("patch \"$ROOT\"").raw(NO_FINALIZERS).end(),
-            kubectl_in(namespace).raw("delete \"$ROOT\" --wait").end(),
-        ],
+        "Only to take the site down. Delete the Applications that sync the committed objects, or Argo CD makes again what \
+         you delete; what they synced stays.",
+        [delete.end()],
     )]
 }
 

@@ -2,7 +2,7 @@
 
 use super::Step;
 use super::objects::{
-    Application, Chart, INJECTOR, OUT, argo_cd as brings_argo_cd, before_argo_cd, dpf, has_injector, list, ovn,
+    Application, Chart, INJECTOR, argo_cd as brings_argo_cd, before_argo_cd, dpf, has_injector, list, out, ovn,
 };
 use super::shell::{Line, kubectl, kubectl_in};
 use crate::render::RenderedSite;
@@ -51,7 +51,7 @@ pub(super) fn cni(site: &RenderedSite) -> Vec<Step> {
         extra = Some(off.as_str());
     }
     vec![
-        Step::new(text, upgrade(cni, extra)),
+        Step::new(text, upgrade(site, cni, extra)),
         Step::new(
             "The nodes become ready, and so do the CNI's pods.",
             [
@@ -63,7 +63,7 @@ pub(super) fn cni(site: &RenderedSite) -> Vec<Step> {
 }
 
 /// Commands that install the chart of an Application as Argo CD would render it.
-pub(super) fn upgrade(application: Application<'_>, set: Option<&str>) -> Vec<String> {
+pub(super) fn upgrade(site: &RenderedSite, application: Application<'_>, set: Option<&str>) -> Vec<String> {
     let mut commands = Vec::new();
     let Some(chart) = application.chart() else { return commands };
     let helm = Line::of("helm upgrade --install").word(application.release());
@@ -96,7 +96,7 @@ pub(super) fn upgrade(application: Application<'_>, set: Option<&str>) -> Vec<St
     }
     line = line.option("namespace", application.namespace()).raw("--create-namespace");
     if application.has_values_file() {
-        line = line.option("values", &format!("{OUT}/management/values/{}.yaml", application.id.name));
+        line = line.option("values", &format!("{}/management/values/{}.yaml", out(site), application.id.name));
     }
     for (name, value, forced) in application.parameters() {
         line = line.option(if forced { "set-string" } else { "set" }, &format!("{name}={value}"));
@@ -114,7 +114,7 @@ pub(super) fn argo_cd(site: &RenderedSite) -> Vec<Step> {
     let argo = brings_argo_cd(site);
     for application in &early {
         let brings = argo.is_some_and(|argo| argo.id == application.id);
-        let mut commands = upgrade(*application, None);
+        let mut commands = upgrade(site, *application, None);
         let namespace = application.namespace();
         commands
             .push(kubectl_in(namespace).raw("wait --for=condition=Available deployments --all --timeout=15m").end());
@@ -146,35 +146,84 @@ pub(super) fn argo_cd(site: &RenderedSite) -> Vec<Step> {
     steps
 }
 
-pub(super) fn plugin(site: &RenderedSite) -> Vec<Step> {
+/// Lets Argo CD read the repository that the rendered tree is committed to.
+pub(super) fn repository(site: &RenderedSite) -> Vec<Step> {
     let argocd = &site.site.argocd;
-    let mut steps = vec![Step::note(
-        "Give Argo CD's repo-server the plugin, and Argo CD the health checks: the folder plugin/ of dpu-render says how. \
-         Without health checks the waves do not wait for DPF's objects.",
-    )];
-    if let Some(url) = &argocd.repo_url {
-        let create = kubectl_in(&argocd.namespace)
-            .raw("create secret generic dpu-render-sites --from-literal=type=git")
-            .option("from-literal", &format!("url={url}"))
-            .raw("--from-literal=username=\"${GIT_USERNAME:?}\"")
-            .raw("--from-literal=password=\"${GIT_PASSWORD:?}\"")
-            .raw("--dry-run=client --output=yaml")
-            .pipe(&super::shell::apply(kubectl_in(&argocd.namespace)));
-        let label = kubectl_in(&argocd.namespace)
-            .raw("label --overwrite secret dpu-render-sites argocd.argoproj.io/secret-type=repository");
-        steps.push(Step::new(
-            format!("Only if {url} is private: let Argo CD read it. Set GIT_USERNAME and GIT_PASSWORD first."),
-            [create.end(), label.end()],
-        ));
-    }
-    steps
+    let Some(url) = &argocd.repo_url else { return Vec::new() };
+    let create = kubectl_in(&argocd.namespace)
+        .raw("create secret generic dpu-render-sites --from-literal=type=git")
+        .option("from-literal", &format!("url={url}"))
+        .raw("--from-literal=username=\"${GIT_USERNAME:?}\"")
+        .raw("--from-literal=password=\"${GIT_PASSWORD:?}\"")
+        .raw("--dry-run=client --output=yaml")
+        .pipe(&super::shell::apply(kubectl_in(&argocd.namespace)));
+    let label = kubectl_in(&argocd.namespace)
+        .raw("label --overwrite secret dpu-render-sites argocd.argoproj.io/secret-type=repository");
+    vec![Step::new(
+        format!("Only if {url} is private: let Argo CD read it. Set GIT_USERNAME and GIT_PASSWORD first."),
+        [create.end(), label.end()],
+    )]
 }
 
+/// Has Argo CD sync the rendered objects of the management cluster.
 pub(super) fn root(site: &RenderedSite) -> Vec<Step> {
-    let apply = Line::of("dpu-render argocd").word(&site.site.folder).pipe(&kubectl().raw("apply --filename=-")).end();
     vec![Step::new(
-        "Apply the root Application: from here on Argo CD syncs the site, wave by wave, and the steps below see to what it \
-         waits for.",
-        [apply],
+        "Have Argo CD sync the committed objects of the management cluster: from here on it applies them wave by wave, and \
+         the steps below see to what it waits for.",
+        [sync(site, &root_name(site), &site.site.argocd.management_cluster, &format!("{}/management", out(site)))],
     )]
+}
+
+/// Has Argo CD sync the rendered objects of each DPU cluster.
+pub(super) fn trees(site: &RenderedSite) -> Vec<Step> {
+    let clusters = site.site.clusters.iter();
+    let commands = clusters.map(|cluster| {
+        let path = format!("{}/clusters/{}", out(site), cluster.name);
+        sync(site, &tree_name(site, &cluster.name), &cluster.name, &path)
+    });
+    let commands: Vec<String> = commands.collect();
+    if commands.is_empty() {
+        return Vec::new();
+    }
+    vec![Step::new("Have Argo CD sync the committed objects of each DPU cluster.", commands)]
+}
+
+/// Name of the Application that syncs the management cluster's objects.
+pub(super) fn root_name(site: &RenderedSite) -> String {
+    tree_name(site, "management")
+}
+
+/// Name of the Application that syncs a destination's objects.
+pub(super) fn tree_name(site: &RenderedSite, destination: &str) -> String {
+    format!("{}-{destination}", site.name)
+}
+
+/// Makes an Application of a folder of the repository. It has no finalizer: deleting it deletes nothing else.
+fn sync(site: &RenderedSite, name: &str, destination: &str, path: &str) -> String {
+    let argocd = &site.site.argocd;
+    let application = serde_json::json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Application",
+        "metadata": {"name": name, "namespace": argocd.namespace},
+        "spec": {
+            "project": argocd.project,
+            "source": {
+                "repoURL": argocd.repo_url.as_deref().unwrap_or("SITES_REPOSITORY"),
+                "targetRevision": argocd.target_revision.as_deref().unwrap_or("HEAD"),
+                "path": path,
+            },
+            "destination": {"name": destination},
+            "syncPolicy": {
+                "automated": {"selfHeal": true},
+                "retry": {"limit": -1},
+                "syncOptions": ["ServerSideApply=true", "SkipDryRunOnMissingResource=true"],
+            },
+        },
+    });
+    let text = Line::of("printf %s").word(&application.to_string());
+    let text = match argocd.repo_url {
+        Some(_) => text,
+        None => text.pipe(&Line::of("sed \"s|SITES_REPOSITORY|${SITES_REPOSITORY:?}|\"")),
+    };
+    text.pipe(&super::shell::apply(kubectl())).end()
 }

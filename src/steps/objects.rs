@@ -19,7 +19,9 @@ const DPF_CHART: &str = "dpf-operator";
 pub(super) const INJECTOR: &str = "ovn-kubernetes-resource-injector";
 
 /// Where the tree is written, from the repository's root.
-pub(super) const OUT: &str = "rendered";
+pub(super) fn out(site: &RenderedSite) -> String {
+    format!("rendered/{}", site.name)
+}
 
 /// Objects of the management cluster, in order.
 pub(super) fn management(site: &RenderedSite) -> &[RenderedObject] {
