@@ -61,11 +61,13 @@ pub(super) struct Malformed {
 
 /// Templates by the text of their scalar, shared by all sites and threads.
 #[derive(Default)]
-pub(super) struct Templates(Mutex<BTreeMap<Box<str>, Arc<Result<Template, Malformed>>>>);
+pub(super) struct Templates(Mutex<BTreeMap<Box<str>, Parsed>>);
+
+type Parsed = Arc<Result<Template, Malformed>>;
 
 impl Templates {
     /// The parts of a scalar that holds [`EXPRESSION`].
-    pub(super) fn get(&self, text: &str) -> Arc<Result<Template, Malformed>> {
+    pub(super) fn get(&self, text: &str) -> Parsed {
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = lock().get(text) {
             return Arc::clone(known);

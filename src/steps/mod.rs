@@ -2,7 +2,7 @@
 //!
 //! In: a rendered site, with the objects in between ([`Options::intermediate`](crate::render::Options::intermediate)), so that
 //! requests for credentials are among them. Out: [`Phase`]s. Follows the phases of DPF's guide for OVN-Kubernetes, as far as
-//! the site has what they are about: each row of [`ROWS`] looks at the objects and decides.
+//! the site has what they are about: each row of `ROWS` looks at the objects and decides.
 
 mod access;
 mod before;
