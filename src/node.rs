@@ -23,6 +23,7 @@ struct Inner {
     origin: Origin,
     overrode: Option<Node>,
     has_expression: bool,
+    has_null: bool,
 }
 
 /// What a node holds.
@@ -238,7 +239,13 @@ impl Node {
             }
             _ => false,
         };
-        Self(Arc::new(Inner { value, origin, overrode: None, has_expression }))
+        let has_null = match &value {
+            Value::Null => true,
+            Value::List(items) => items.iter().any(Self::has_null),
+            Value::Map(map) => map.0.iter().any(|entry| entry.value.has_null()),
+            _ => false,
+        };
+        Self(Arc::new(Inner { value, origin, overrode: None, has_expression, has_null }))
     }
 
     /// A string.
@@ -289,6 +296,7 @@ impl Node {
             origin: self.0.origin,
             overrode: Some(old.clone()),
             has_expression: self.0.has_expression,
+            has_null: self.0.has_null,
         }))
     }
 
@@ -314,6 +322,18 @@ impl Node {
     #[must_use]
     pub fn has_expression(&self) -> bool {
         self.0.has_expression
+    }
+
+    /// Whether a null is in it or below it; O(1).
+    #[must_use]
+    pub fn has_null(&self) -> bool {
+        self.0.has_null
+    }
+
+    /// How many own it; a number above a few says that it is grafted into many trees.
+    #[must_use]
+    pub fn owners(&self) -> usize {
+        Arc::strong_count(&self.0)
     }
 
     /// Whether both are the very same node.

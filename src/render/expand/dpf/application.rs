@@ -10,6 +10,7 @@ use super::names::{ARGO_V1, COMPONENT, SYNC_WAVE, digest};
 use super::operator_config::rendered;
 use crate::node::Node;
 use crate::source::Origin;
+use crate::yaml::write;
 
 /// Annotation with 16 hex digits of SHA-256 over the source.
 pub(super) const CONTENT_DIGEST: &str = "dpu-render.dev/content-digest";
@@ -47,6 +48,12 @@ pub(super) struct Content {
     pub(super) source: Node,
     pub(super) values: Node,
     digest: Option<Node>,
+}
+
+fn source_digest(source: &Node) -> String {
+    let mut text = String::new();
+    write::json(source, &mut text);
+    digest(&text)
 }
 
 /// The part of the Applications of a service that is the same on every cluster; made once and grafted.
@@ -114,7 +121,7 @@ impl Content {
             ],
             chart.map_or(origin, Node::origin),
         );
-        let digest = (!cx.parity).then(|| Node::str(digest(&source.to_json().to_string()), origin));
+        let digest = (!cx.parity).then(|| Node::str(source_digest(&source), origin));
         Self { source, values, digest }
     }
 }
