@@ -33,25 +33,41 @@ pub(super) struct Printer<'s> {
     own: BTreeMap<usize, (Node, Printed)>,
     /// Texts of subtrees that many objects of the site have.
     grafted: write::Texts,
+    /// Where texts are made, so that they grow in one place.
+    scratch: String,
 }
 
 impl<'s> Printer<'s> {
     pub(super) fn new(shared: &'s SharedTexts) -> Self {
-        Self { shared, own: BTreeMap::new(), grafted: write::Texts::default() }
+        Self { shared, own: BTreeMap::new(), grafted: write::Texts::default(), scratch: String::new() }
     }
 
     fn printed(&mut self, id: &ObjectId, node: &Node, lasting: bool) -> Printed {
+        // A node that is nowhere else is not asked for again.
+        let alone = !lasting && node.owners() == 1;
+        if alone {
+            return self.print(id, node);
+        }
         if let Some((_, known)) = self.own.get(&node.address()) {
             return known.clone();
         }
         let lock = || self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = if lasting { lock().get(&node.address()).cloned() } else { None };
-        let printed = known.unwrap_or_else(|| print(id, node, &mut self.grafted));
+        let printed = known.unwrap_or_else(|| self.print(id, node));
         if lasting {
             lock().insert(node.address(), printed.clone());
         }
         self.own.insert(node.address(), (node.clone(), printed.clone()));
         printed
+    }
+
+    fn print(&mut self, id: &ObjectId, node: &Node) -> Printed {
+        let node = finished(node);
+        self.scratch.clear();
+        write::yaml_grafted(&node, &mut self.scratch, &mut self.grafted);
+        let wave = node.text(&["metadata", "annotations", SYNC_WAVE]).and_then(|wave| wave.parse().ok());
+        let object = RenderedObject { id: Arc::new(id.clone()), node, text: self.scratch.as_str().into() };
+        Printed { wave: wave.unwrap_or_default(), object }
     }
 
     /// The objects of a destination in order. `lasting` says whether a node lives as long as the run.
@@ -66,12 +82,10 @@ impl<'s> Printer<'s> {
             objects.iter().map(|(id, node)| self.printed(id, node, lasting(node))).collect();
         // The map is in order of group, kind, namespace, name already; the sort is stable.
         printed.sort_by(|a, b| {
-            let key = |printed: &Printed| printed.wave;
-            let id = |printed: &Printed| -> Arc<ObjectId> { Arc::clone(&printed.object.id) };
-            key(a).cmp(&key(b)).then_with(|| {
-                let (a, b) = (id(a), id(b));
-                (&a.kind, &a.namespace, &a.name).cmp(&(&b.kind, &b.namespace, &b.name))
-            })
+            let (one, two) = (&a.object.id, &b.object.id);
+            a.wave
+                .cmp(&b.wave)
+                .then_with(|| (&one.kind, &one.namespace, &one.name).cmp(&(&two.kind, &two.namespace, &two.name)))
         });
         values.sort_by(|a, b| a.name.cmp(&b.name));
         RenderedDestination {
@@ -80,15 +94,6 @@ impl<'s> Printer<'s> {
             values,
         }
     }
-}
-
-fn print(id: &ObjectId, node: &Node, grafted: &mut write::Texts) -> Printed {
-    let node = finished(node);
-    let mut text = String::new();
-    write::yaml_grafted(&node, &mut text, grafted);
-    let wave =
-        node.text(&["metadata", "annotations", SYNC_WAVE]).and_then(|wave| wave.parse().ok()).unwrap_or_default();
-    Printed { wave, object: RenderedObject { id: Arc::new(id.clone()), node, text: text.into() } }
 }
 
 /// Helm values as a file.

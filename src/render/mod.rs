@@ -326,7 +326,8 @@ fn finish(
     }
     let mut management_values = BTreeMap::new();
     for (id, node) in &management {
-        if id.is("argoproj.io", "Application")
+        if options.values
+            && id.is("argoproj.io", "Application")
             && let Some(values) = node.at(&["spec", "source", "helm", "valuesObject"])
         {
             management_values.insert(id.name.to_string(), values.clone());
@@ -352,7 +353,7 @@ fn finish(
     }
     faults.append(&mut scopes.take_faults());
     let mut cluster_values = vec![BTreeMap::new(); clusters.len()];
-    for (cluster, name, values) in expanded.values {
+    for (cluster, name, values) in expanded.values.into_iter().filter(|_| options.values) {
         cluster_values[cluster].insert(name, values);
     }
     patch_output(input, fold, &mut management, &mut clusters, faults);
