@@ -138,15 +138,18 @@ pub(super) fn place(
 }
 
 impl Placing<'_> {
-    /// The object at a level, and its final identity.
-    fn object(&self, folded: &Folded, level: Level) -> (ObjectId, Node) {
+    /// The object at a level, and its final identity; `None` for that after a fault.
+    ///
+    /// The object stays as written then, so that nothing that refers to it is reported as well.
+    fn object(&self, folded: &Folded, level: Level) -> (Option<ObjectId>, Node) {
         let raw = &folded.raw;
         if !raw.node.has_expression() {
-            return (raw.id.clone(), raw.node.clone());
+            return (Some(raw.id.clone()), raw.node.clone());
         }
-        // After a fault the object stays as written, so that nothing that refers to it is reported as well.
-        let node = self.scopes.evaluate_at(&raw.node, level).unwrap_or_else(|| raw.node.clone());
-        (ObjectId::of(&node), node)
+        match self.scopes.evaluate_at(&raw.node, level) {
+            Some(node) => (Some(ObjectId::of(&node)), node),
+            None => (None, raw.node.clone()),
+        }
     }
 
     fn template(&mut self, folded: &Folded, members: &mut BTreeMap<(Dest, ObjectId), Origin>) {
@@ -163,6 +166,11 @@ impl Placing<'_> {
         for cluster in clusters {
             for level in self.levels(placement.for_each, cluster) {
                 let (id, node) = self.object(folded, level);
+                let Some(id) = id else {
+                    // Its name may wait for the same value, and would be that of every member.
+                    self.objects(cluster).insert(folded.raw.id.clone(), node);
+                    continue;
+                };
                 let key = (self.dest(cluster), id.clone());
                 if placement.for_each.is_some() || folded.raw.node.has_expression() {
                     if let Some(first) = members.insert(key, folded.raw.node.origin()) {
@@ -215,6 +223,7 @@ impl Placing<'_> {
             _ => (None, Level::Site),
         };
         let (id, node) = self.object(folded, level);
+        let id = id.unwrap_or_else(|| folded.raw.id.clone());
         let member = members.contains_key(&(self.dest(cluster), id.clone()));
         let existing = self.objects(cluster).get(&id).cloned();
         let node = match existing {

@@ -298,3 +298,14 @@ fn the_order_of_files_does_not_matter() {
         .collect();
     assert!(texts.windows(2).all(|pair| pair[0] == pair[1]));
 }
+
+#[test]
+fn a_member_that_cannot_be_evaluated_is_not_called_a_twin_of_the_next() {
+    let things = format!(
+        "{}metadata:\n  name: x-${{{{ cluster.name }}}}\n  annotations: {{dpu-render.dev/for-each: clusters}}\ndata: {{a: \"${{{{ cluster.nothing.at }}}}\"}}\n",
+        "apiVersion: example.dev/v1\nkind: Thing\n"
+    );
+    let faults = refused("  layers: [base]\n  clusters: [{name: a}, {name: b}]\n", &[("base/a.yaml", &things)]);
+    assert!(faults.iter().all(|fault| !fault.starts_with("duplicate-object")), "{faults:?}");
+    assert!(faults.iter().any(|fault| fault.starts_with("undefined-variable")), "{faults:?}");
+}
