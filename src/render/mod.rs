@@ -326,14 +326,7 @@ fn finish(
             scopes.report_waiting(node, &id.to_string());
         }
     }
-    let mut management_values = BTreeMap::new();
-    for (id, node) in &management {
-        if id.is("argoproj.io", "Application")
-            && let Some(values) = node.at(&["spec", "source", "helm", "valuesObject"])
-        {
-            management_values.insert(id.name.to_string(), values.clone());
-        }
-    }
+    let written: Vec<ObjectId> = management.keys().filter(|id| id.is("argoproj.io", "Application")).cloned().collect();
     let mut clusters = placed.clusters.clone();
     for objects in &mut clusters {
         objects.retain(|id, _| kept(id));
@@ -353,11 +346,16 @@ fn finish(
         add(objects, made.into_iter().chain(shown(sets)), faults);
     }
     faults.append(&mut scopes.take_faults());
-    let mut cluster_values = vec![BTreeMap::new(); clusters.len()];
-    for (cluster, name, values) in expanded.values {
-        cluster_values[cluster].insert(name, values);
-    }
     patch_output(input, fold, &mut management, &mut clusters, faults);
+    // What the Applications carry now, patches included.
+    let values_of = |id: &ObjectId| management.get(id)?.at(&["spec", "source", "helm", "valuesObject"]).cloned();
+    let management_values = written.iter().filter_map(|id| Some((id.name.to_string(), values_of(id)?))).collect();
+    let mut cluster_values = vec![BTreeMap::new(); clusters.len()];
+    for made in expanded.values {
+        if let Some(values) = values_of(&made.application) {
+            cluster_values[made.cluster].insert(made.service, values);
+        }
+    }
     Finished { management, clusters, management_values, cluster_values }
 }
 
@@ -408,7 +406,7 @@ fn patch_output(
             {
                 hit = true;
                 match patch::apply(patch, node, id) {
-                    Ok(patched) => *node = patched,
+                    Ok(patched) => *node = expand::redigest(node, patched),
                     Err(fault) => faults.push(*fault),
                 }
             }

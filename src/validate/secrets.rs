@@ -244,11 +244,11 @@ fn needs_of(context: &Context<'_>) -> Vec<Found> {
     // Without Applications (operator mode) only the values say it.
     if !context.expanded.values.is_empty() {
         let namespaces = service_namespaces(context);
-        for (index, service, node) in &context.expanded.values {
-            let Some(namespace) = namespaces.get(service.as_str()) else { continue };
-            for secret in values.needs(node).iter() {
-                let reason = format!("`{}` in the Helm values of service {service} names it", secret.key);
-                found.push((Some(*index), ((*namespace).to_owned(), secret.name.clone()), reason, secret.origin));
+        for made in &context.expanded.values {
+            let Some(namespace) = namespaces.get(made.service.as_str()) else { continue };
+            for secret in values.needs(&made.values).iter() {
+                let reason = format!("`{}` in the Helm values of service {} names it", secret.key, made.service);
+                found.push((Some(made.cluster), ((*namespace).to_owned(), secret.name.clone()), reason, secret.origin));
             }
         }
     }

@@ -79,6 +79,20 @@ impl Content {
     }
 }
 
+/// An Application after a patch: the digest of what was patched would say that nothing changed.
+#[must_use]
+pub fn redigest(before: &Node, after: Node) -> Node {
+    let path = ["metadata", "annotations", CONTENT_DIGEST];
+    let source = |node: &Node| node.at(&["spec", "source"]).cloned();
+    match (after.at(&path), source(before), source(&after)) {
+        (Some(carried), Some(old), Some(new)) if !old.same(&new) => {
+            let digest = Node::str(digest(&new.to_json().to_string()), carried.origin());
+            after.with_at(&path, digest)
+        }
+        _ => after,
+    }
+}
+
 /// The Application of a service on a DPU cluster, or with `None` in the management cluster.
 pub(super) fn application(
     cx: &Context<'_>,
