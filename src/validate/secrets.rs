@@ -58,7 +58,9 @@ pub(super) fn secret_missing(context: &Context<'_>, faults: &mut Vec<Diagnostic>
         } else {
             names.iter().map(|name| entry(Some(name))).collect()
         };
-        let near = made.names().filter(|(other, _)| *other == namespace).map(|(_, name)| name).take(200);
+        // One of the same name is made too, but somewhere else.
+        let near = made.names().filter(|(other, near)| *other == namespace && *near != name);
+        let near = near.map(|(_, name)| name).take(200);
         faults.push(
             Diagnostic::error(
                 "secret-missing",
