@@ -309,3 +309,15 @@ fn a_member_that_cannot_be_evaluated_is_not_called_a_twin_of_the_next() {
     assert!(faults.iter().all(|fault| !fault.starts_with("duplicate-object")), "{faults:?}");
     assert!(faults.iter().any(|fault| fault.starts_with("undefined-variable")), "{faults:?}");
 }
+
+#[test]
+fn one_member_that_is_set_leaves_what_clusters_say_beside_it() {
+    let site = "  layers: [base]\n  vars: {m: {a: 1, b: 1}}\n  clusters: [{name: one, vars: {m: {a: 2, b: 2}}}]\n";
+    let thing = "apiVersion: example.dev/v1\nkind: Thing\nmetadata: {name: x, annotations: {dpu-render.dev/destination: clusters}}\n";
+    let thing = format!("{thing}data: {{m: \"${{{{ vars.m }}}}\"}}\n");
+    let options = Options { set: vec![("m.a".to_owned(), "3".to_owned())], ..Options::default() };
+    let external = "  external: [{group: provisioning.dpu.nvidia.com, kind: DPUCluster, namespace: one, name: one}]\n";
+    let (text, faults) = outcome(&repository(&format!("{site}{external}"), &[("base/a.yaml", &thing)]), &options);
+    let text = text.unwrap_or_else(|| panic!("{faults:?}"));
+    assert!(text.contains("a: 3\n    b: 2\n"), "{text}");
+}
