@@ -11,9 +11,12 @@ use crate::node::Node;
 use crate::schema;
 use crate::site::{Release, Site};
 
+/// A node's address, and what it was checked against.
+type Checked = (usize, Release, bool);
+
 /// What was found in nodes that live as long as the run, by address and what they were checked against.
 #[derive(Default)]
-pub(super) struct SharedChecks(Mutex<BTreeMap<(usize, Release, bool), Arc<Vec<Diagnostic>>>>);
+pub(super) struct SharedChecks(Mutex<BTreeMap<Checked, Arc<Vec<Diagnostic>>>>);
 
 /// Checks the objects of one site.
 pub(super) struct Checker<'s> {

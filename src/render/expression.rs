@@ -59,13 +59,16 @@ pub(super) struct Malformed {
     pub(super) message: String,
 }
 
+/// A scalar's parts, or what is wrong with it.
+type Parsed = Arc<Result<Template, Malformed>>;
+
 /// Templates by the text of their scalar, shared by all sites and threads.
 #[derive(Default)]
-pub(super) struct Templates(Mutex<BTreeMap<Box<str>, Arc<Result<Template, Malformed>>>>);
+pub(super) struct Templates(Mutex<BTreeMap<Box<str>, Parsed>>);
 
 impl Templates {
     /// The parts of a scalar that holds [`EXPRESSION`].
-    pub(super) fn get(&self, text: &str) -> Arc<Result<Template, Malformed>> {
+    pub(super) fn get(&self, text: &str) -> Parsed {
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = lock().get(text) {
             return Arc::clone(known);

@@ -180,7 +180,6 @@ impl<'f> Repository<'f> {
         }
         let finished = finish(&input, &placed, expanded, &fold, options, &scopes, faults);
         let destinations = self.print(&site, &finished, &lasting, options);
-        drop(input);
         drop(scopes);
         Some(RenderedSite { name: site.name.clone(), destinations, site, inventory })
     }

@@ -172,22 +172,17 @@ impl Placing<'_> {
                     continue;
                 };
                 let key = (self.dest(cluster), id.clone());
-                if placement.for_each.is_some() || folded.raw.node.has_expression() {
-                    if let Some(first) = members.insert(key, folded.raw.node.origin()) {
-                        let mut fault = Diagnostic::error(
-                            "duplicate-object",
-                            folded.raw.node.origin(),
-                            format!("{id} is made twice"),
-                        );
-                        if placement.for_each.is_some() && first == folded.raw.node.origin() {
-                            fault =
-                                fault.help("its name must differ for each member, as `name: x-${{ cluster.name }}`");
-                        } else {
-                            fault = fault.note_at("the other is made here", first);
-                        }
-                        self.faults.push(fault);
-                        return;
-                    }
+                let origin = folded.raw.node.origin();
+                if (placement.for_each.is_some() || folded.raw.node.has_expression())
+                    && let Some(first) = members.insert(key, origin)
+                {
+                    let fault = Diagnostic::error("duplicate-object", origin, format!("{id} is made twice"));
+                    self.faults.push(if placement.for_each.is_some() && first == origin {
+                        fault.help("its name must differ for each member, as `name: x-${{ cluster.name }}`")
+                    } else {
+                        fault.note_at("the other is made here", first)
+                    });
+                    return;
                 }
                 self.objects(cluster).insert(id, node);
             }

@@ -53,6 +53,9 @@ impl Level {
     }
 }
 
+/// A variable at a level.
+type Variable = (Level, Rc<str>);
+
 /// Everything that expressions of one site can see.
 pub(in crate::render) struct Scopes<'a> {
     tree: &'a SourceTree<'a>,
@@ -66,8 +69,8 @@ pub(in crate::render) struct Scopes<'a> {
     /// Variables that a level further in sets or that read such a variable.
     late: BTreeMap<String, Needs>,
     merged: RefCell<BTreeMap<Level, Node>>,
-    evaluated: RefCell<BTreeMap<(Level, Rc<str>), Option<Node>>>,
-    active: RefCell<Vec<(Level, Rc<str>)>>,
+    evaluated: RefCell<BTreeMap<Variable, Option<Node>>>,
+    active: RefCell<Vec<Variable>>,
     roots: RefCell<BTreeMap<(Level, &'static str), Option<Node>>>,
     values: RefCell<BTreeMap<(Level, &'static str), Jinja>>,
     faults: RefCell<Vec<Diagnostic>>,
