@@ -2,7 +2,11 @@
 
 PYTHON ?= python3
 
-.PHONY: python go-readers
+.PHONY: bless python go-readers
+
+# Writes what the golden cases expect anew; the diff is read before it is committed.
+bless:
+	DPU_RENDER_BLESS=1 cargo test --quiet --test it -- golden::each_case golden::each_invalid
 
 # Readers of YAML for tests/it/readers.py.
 python: target/python/.done
