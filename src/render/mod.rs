@@ -24,7 +24,7 @@ use std::sync::Arc;
 use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::node::Node;
 use crate::site::parse;
-use crate::site::{ApiKind, Declaration, Inventory, Mode, Site};
+use crate::site::{ApiKind, Declaration, Inventory, Mode, Patch, Site};
 use crate::source::{Files, Origin, SourceTree};
 use crate::validate;
 use crate::yaml::scalar;
@@ -35,7 +35,7 @@ use expression::Templates;
 use layer::{Fold, Layers, SiteFile};
 use object::{Destination, ObjectId};
 use placement::Placed;
-use scope::{Level, Scopes};
+use scope::{Level, Scopes, cluster_level};
 
 /// What a caller may ask for.
 #[derive(Clone, Debug, Default)]
@@ -179,6 +179,9 @@ impl<'f> Repository<'f> {
             expanded = Expanded::default();
         }
         let finished = finish(&input, &placed, expanded, &fold, options, &scopes, faults);
+        for node in &finished.patched {
+            checker.check(node, false, faults);
+        }
         let destinations = self.print(&site, &finished, &lasting, options);
         drop(scopes);
         Some(RenderedSite { name: site.name.clone(), destinations, site, inventory })
@@ -305,6 +308,8 @@ struct Finished {
     clusters: Vec<BTreeMap<ObjectId, Node>>,
     management_values: BTreeMap<String, Node>,
     cluster_values: Vec<BTreeMap<String, Node>>,
+    /// Those that output patches changed.
+    patched: Vec<Node>,
 }
 
 fn finish(
@@ -345,7 +350,8 @@ fn finish(
         add(objects, made.into_iter().chain(shown(sets)), faults);
     }
     faults.append(&mut scopes.take_faults());
-    patch_output(input, fold, &mut management, &mut clusters, faults);
+    let patched = patch_output(input, fold, scopes, &mut management, &mut clusters, faults);
+    faults.append(&mut scopes.take_faults());
     // What the Applications carry now, patches included.
     let values_of = |id: &ObjectId| management.get(id)?.at(&["spec", "source", "helm", "valuesObject"]).cloned();
     let management_values = written.iter().filter_map(|id| Some((id.name.to_string(), values_of(id)?))).collect();
@@ -355,7 +361,7 @@ fn finish(
             cluster_values[made.cluster].insert(made.service, values);
         }
     }
-    Finished { management, clusters, management_values, cluster_values }
+    Finished { management, clusters, management_values, cluster_values, patched }
 }
 
 /// Adds generated objects to those written by hand.
@@ -389,21 +395,30 @@ fn add(objects: &mut BTreeMap<ObjectId, Node>, made: impl Iterator<Item = Node>,
     }
 }
 
+/// Applies the patches that come last, and tells which objects they changed.
 fn patch_output(
     input: &Input<'_>,
     fold: &Fold,
+    scopes: &Scopes<'_>,
     management: &mut BTreeMap<ObjectId, Node>,
     clusters: &mut [BTreeMap<ObjectId, Node>],
     faults: &mut Vec<Diagnostic>,
-) {
+) -> Vec<Node> {
+    let mut changed: BTreeSet<(Option<usize>, ObjectId)> = BTreeSet::new();
     for patch in &fold.output_patches {
         let mut hit = false;
-        let named = input.site.clusters.iter().map(|cluster| cluster.name.as_str()).zip(clusters.iter_mut());
-        for (destination, objects) in [("management", &mut *management)].into_iter().chain(named) {
+        let named = input.site.clusters.iter().zip(clusters.iter_mut()).enumerate();
+        let named = named.map(|(index, (cluster, objects))| (Some(index), cluster.name.as_str(), objects));
+        for (cluster, destination, objects) in [(None, "management", &mut *management)].into_iter().chain(named) {
+            // Expressions are those of the destination.
+            let mut own: Option<Option<Patch>> = None;
             for (id, node) in
                 objects.iter_mut().filter(|(id, node)| patch::selects(&patch.target, id, node, destination))
             {
                 hit = true;
+                let level = cluster.map_or(Level::Site, cluster_level);
+                let Some(patch) = own.get_or_insert_with(|| evaluated(patch, scopes, level)) else { break };
+                changed.insert((cluster, id.clone()));
                 match patch::apply(patch, node, id) {
                     Ok(patched) => *node = expand::redigest(node, patched),
                     Err(fault) => faults.push(*fault),
@@ -414,6 +429,18 @@ fn patch_output(
             faults.push(layer::no_match(patch, management.keys().chain(clusters.iter().flat_map(BTreeMap::keys))));
         }
     }
+    let objects = |cluster: Option<usize>| cluster.map_or(&*management, |index| &clusters[index]);
+    changed.iter().filter_map(|(cluster, id)| objects(*cluster).get(id).cloned()).collect()
+}
+
+/// A patch as it is for a destination; `None` after a fault, which is reported.
+fn evaluated(patch: &Patch, scopes: &Scopes<'_>, level: Level) -> Option<Patch> {
+    let mut own = patch.clone();
+    for operation in own.operations.iter_mut().filter(|operation| operation.has_expression()) {
+        *operation = scopes.evaluate_at(operation, level)?;
+        scopes.report_waiting(operation, &format!("Patch `{}`", patch.name));
+    }
+    Some(own)
 }
 
 /// Everything that comes out of one site.

@@ -19,9 +19,9 @@ use crate::site::{ForEach, Inventory, Site};
 use crate::source::Origin;
 
 /// Our annotation for the destination.
-const DESTINATION: &str = "dpu-render.dev/destination";
+pub(super) const DESTINATION: &str = "dpu-render.dev/destination";
 /// Our annotation for one object per member.
-const FOR_EACH_KEY: &str = "dpu-render.dev/for-each";
+pub(super) const FOR_EACH_KEY: &str = "dpu-render.dev/for-each";
 
 /// A destination as written.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]

@@ -321,3 +321,33 @@ fn one_member_that_is_set_leaves_what_clusters_say_beside_it() {
     let text = text.unwrap_or_else(|| panic!("{faults:?}"));
     assert!(text.contains("a: 3\n    b: 2\n"), "{text}");
 }
+
+#[test]
+fn output_patches_are_evaluated_and_what_they_make_is_checked() {
+    let patch = |operations: &str| {
+        format!(
+            "apiVersion: dpu-render.dev/v1alpha1\nkind: Patch\nmetadata: {{name: p}}\nspec:\n  stage: output\n  target: {{kind: Thing}}\n  operations:\n{operations}"
+        )
+    };
+    let add = |path: &str, value: &str| patch(&format!("  - {{op: add, path: {path}, value: {value}}}\n"));
+    let site = "  layers: [base]\n  vars: {a: 1}\n";
+    let render = |patch: &str| {
+        let files = [("base/a.yaml", config_map("x", "data: {}\n")), ("base/p.yaml", patch.to_owned())];
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+        outcome(&repository(site, &files), &Options::default())
+    };
+    let (text, faults) = render(&add("/data/b", "\"${{ vars.a }}\""));
+    assert!(text.is_some_and(|text| text.contains("b: 1\n")), "{faults:?}");
+    for (path, value, code) in [
+        ("/data/b", "\"${{ vars.none }}\"", "undefined-variable"),
+        ("/data/b", "\"${{ cluster.name }}\"", "expression-waits"),
+        ("/metadata/name", "z", "patch-failed"),
+        ("/metadata/labels/a", "1", "wrong-type"),
+        ("/metadata/annotations/dpu-render.dev~1destination", "clusters", "unknown-field"),
+    ] {
+        let (text, faults) = render(&add(path, value));
+        assert!(text.is_none() && faults.len() == 1 && faults[0].starts_with(code), "{path} {value}: {faults:?}");
+    }
+    let misspelt = config_map("x", "").replace("{name: x}", "{name: x, annotations: {dpu-render.dev/for-eech: dpus}}");
+    assert_eq!(refused("  layers: [base]\n", &[("base/a.yaml", &misspelt)]), ["unknown-field base/a.yaml:3:35"]);
+}

@@ -12,7 +12,7 @@ use crate::node::Node;
 use crate::source::Origin;
 
 /// Annotation with 16 hex digits of SHA-256 over the source.
-pub(super) const CONTENT_DIGEST: &str = "dpu-render.dev/content-digest";
+pub const CONTENT_DIGEST: &str = "dpu-render.dev/content-digest";
 const MANAGER: &str = "dpuservice-manager";
 
 /// Where Applications live and what they belong to.

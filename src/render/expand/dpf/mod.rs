@@ -30,7 +30,7 @@ mod values;
 
 use std::collections::BTreeMap;
 
-pub use application::redigest;
+pub use application::{CONTENT_DIGEST, redigest};
 pub use operator_config::{RELEASE, ReleaseDefaults, WITHOUT};
 
 use super::{Expanded, Input};
