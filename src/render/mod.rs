@@ -22,9 +22,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::diagnostic::{self, Diagnostic, Severity};
-use crate::node::Node;
+use crate::node::{Node, Value};
 use crate::site::parse;
-use crate::site::{ApiKind, Declaration, Inventory, Mode, Patch, Site};
+use crate::site::{ApiKind, Declaration, Inventory, Mode, Patch, Site, VariableType};
 use crate::source::{Files, Origin, SourceTree};
 use crate::validate;
 use crate::yaml::scalar;
@@ -263,9 +263,12 @@ impl<'f> Repository<'f> {
                 ));
                 continue;
             }
-            let is_string = path.len() == 1
-                && declared.get(name).is_some_and(|declared| declared.kind == Some(crate::site::VariableType::String));
-            let value = if is_string { crate::node::Value::Str(text.as_str().into()) } else { scalar::resolve(text) };
+            let kind = declared.get(name).and_then(|declared| declared.kind);
+            let value = match kind {
+                Some(VariableType::String) => Value::Str(text.as_str().into()),
+                Some(_) => scalar::resolve(text),
+                None => as_helm(text),
+            };
             vars = vars.with_at(&path, Node::new(value, origin));
         }
         vars
@@ -299,6 +302,17 @@ impl<'f> Repository<'f> {
                 }
             })
             .collect()
+    }
+}
+
+/// What `--set` means to Helm (`strvals`): booleans, null and integers are told apart, versions as 1.10 and 007 stay text.
+fn as_helm(text: &str) -> Value {
+    let integer = text == "0" || !text.starts_with('0') && text.parse::<i64>().is_ok();
+    let word = ["true", "false", "null"].iter().any(|word| text.eq_ignore_ascii_case(word));
+    match word {
+        true => scalar::resolve(&text.to_ascii_lowercase()),
+        false if integer => scalar::resolve(text),
+        false => Value::Str(text.into()),
     }
 }
 

@@ -351,3 +351,23 @@ fn output_patches_are_evaluated_and_what_they_make_is_checked() {
     let misspelt = config_map("x", "").replace("{name: x}", "{name: x, annotations: {dpu-render.dev/for-eech: dpus}}");
     assert_eq!(refused("  layers: [base]\n", &[("base/a.yaml", &misspelt)]), ["unknown-field base/a.yaml:3:35"]);
 }
+
+#[test]
+fn what_is_set_is_read_as_helm_reads_it() {
+    for (text, expected) in [
+        ("1.10", "\"1.10\""),
+        ("on", "\"on\""),
+        ("007", "\"007\""),
+        ("1e3", "\"1e3\""),
+        ("7", "7"),
+        ("-7", "-7"),
+        ("0", "0"),
+        ("True", "true"),
+        ("v1", "v1"),
+    ] {
+        let options = Options { set: vec![("a".to_owned(), text.to_owned())], ..Options::default() };
+        let thing = config_map("x", "data: {a: \"${{ vars.a }}\"}\n");
+        let (made, faults) = outcome(&repository("  layers: [base]\n", &[("base/a.yaml", &thing)]), &options);
+        assert!(made.is_some_and(|made| made.contains(&format!("a: {expected}\n"))), "{text}: {faults:?}");
+    }
+}
