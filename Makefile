@@ -1,14 +1,27 @@
-# What the tests need beside cargo.
+# `make test` sets up what the tests need beside cargo, and runs everything that CI runs.
 
 PYTHON ?= python3
 
-.PHONY: bless python go-readers
+.PHONY: test lint bless bench python go-readers
 
-# Writes what the golden cases expect anew; the diff is read before it is committed.
+test: lint python go-readers
+	cargo test --locked --no-fail-fast
+
+lint:
+	cargo fmt --check
+	cargo clippy --locked --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
+
+# Writes what the golden cases expect anew; read the difference before it is committed.
 bless:
-	DPU_RENDER_BLESS=1 cargo test --quiet --test it -- golden::each_case golden::each_invalid
+	DPU_RENDER_BLESS=1 cargo test --locked --test it -- golden steps
 
-# Readers of YAML for tests/it/readers.py.
+# The numbers to reach, beside the peers; Go builds two of these.
+bench:
+	cargo build --release --locked --bins --examples
+	cargo run --release --locked --example bench
+
+# Readers of YAML in Python.
 python: target/python/.done
 
 target/python/.done: tests/requirements.txt
@@ -20,5 +33,5 @@ target/python/.done: tests/requirements.txt
 go-readers: target/readers-go
 
 target/readers-go: tests/readers-go/main.go tests/readers-go/go.mod tests/readers-go/go.sum
-	@command -v go >/dev/null || { echo "go is missing: install it (package golang-go, or a later one) and run make go-readers" >&2; exit 1; }
+	@command -v go >/dev/null || { echo "go is missing: install Go 1.26 or later and run make go-readers" >&2; exit 1; }
 	cd tests/readers-go && CGO_ENABLED=0 GOFLAGS='-mod=readonly -trimpath -buildvcs=false' go build -o ../../$@ .

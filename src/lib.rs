@@ -16,5 +16,6 @@ pub mod render;
 pub mod schema;
 pub mod site;
 pub mod source;
+pub mod steps;
 pub mod validate;
 pub mod yaml;

@@ -4,6 +4,7 @@
 //! clusters share what they have in common and equal subtrees are often the same pointer. PURE.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde_json::Number;
@@ -22,6 +23,7 @@ struct Inner {
     origin: Origin,
     overrode: Option<Node>,
     has_expression: bool,
+    has_null: bool,
 }
 
 /// What a node holds.
@@ -58,9 +60,73 @@ pub struct Entry {
 #[derive(Clone)]
 pub struct Key {
     /// The key itself.
-    pub text: Arc<str>,
+    pub text: Name,
     /// Where it was written.
     pub origin: Origin,
+}
+
+/// The text of a key: most keys of generated objects are constants and cost no memory.
+#[derive(Clone)]
+pub enum Name {
+    /// A constant of the program.
+    Constant(&'static str),
+    /// Read from a file or computed.
+    Shared(Arc<str>),
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Constant(text) => text,
+            Self::Shared(text) => text,
+        }
+    }
+}
+
+impl From<&str> for Name {
+    fn from(text: &str) -> Self {
+        Self::Shared(text.into())
+    }
+}
+
+impl From<String> for Name {
+    fn from(text: String) -> Self {
+        Self::Shared(text.into())
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Name {}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (**self).cmp(&**other)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
 }
 
 impl PartialEq for Entry {
@@ -110,6 +176,10 @@ impl Map {
     /// The entry of `key`, for the place of the key itself.
     #[must_use]
     pub fn entry(&self, key: &str) -> Option<&Entry> {
+        // Comparing lengths touches no key's text; in the small maps of Kubernetes objects that beats halving.
+        if self.0.len() <= 24 {
+            return self.0.iter().find(|entry| entry.key.text.len() == key.len() && *entry.key.text == *key);
+        }
         self.0.binary_search_by(|entry| (*entry.key.text).cmp(key)).ok().map(|index| &self.0[index])
     }
 
@@ -169,7 +239,13 @@ impl Node {
             }
             _ => false,
         };
-        Self(Arc::new(Inner { value, origin, overrode: None, has_expression }))
+        let has_null = match &value {
+            Value::Null => true,
+            Value::List(items) => items.iter().any(Self::has_null),
+            Value::Map(map) => map.0.iter().any(|entry| entry.value.has_null()),
+            _ => false,
+        };
+        Self(Arc::new(Inner { value, origin, overrode: None, has_expression, has_null }))
     }
 
     /// A string.
@@ -198,12 +274,15 @@ impl Node {
 
     /// A map of generated entries, all placed at `origin`. Entries whose value is `None` are left out.
     #[must_use]
-    pub fn map<'k>(entries: impl IntoIterator<Item = (&'k str, Option<Self>)>, origin: Origin) -> Self {
-        let entries = entries
-            .into_iter()
-            .filter_map(|(key, value)| Some(Entry { key: Key { text: key.into(), origin }, value: value? }))
-            .collect();
-        Self::new(Value::Map(Map::new(entries)), origin)
+    pub fn map(entries: impl IntoIterator<Item = (&'static str, Option<Self>)>, origin: Origin) -> Self {
+        Self::map_of(entries.into_iter().filter_map(|(key, value)| Some((Name::Constant(key), value?))), origin)
+    }
+
+    /// A map of generated entries whose keys are computed.
+    #[must_use]
+    pub fn map_of(entries: impl IntoIterator<Item = (Name, Self)>, origin: Origin) -> Self {
+        let entries = entries.into_iter().map(|(text, value)| Entry { key: Key { text, origin }, value });
+        Self::new(Value::Map(Map::new(entries.collect())), origin)
     }
 
     /// The same value, remembering that it replaced `old`.
@@ -217,6 +296,7 @@ impl Node {
             origin: self.0.origin,
             overrode: Some(old.clone()),
             has_expression: self.0.has_expression,
+            has_null: self.0.has_null,
         }))
     }
 
@@ -242,6 +322,18 @@ impl Node {
     #[must_use]
     pub fn has_expression(&self) -> bool {
         self.0.has_expression
+    }
+
+    /// Whether a null is in it or below it; O(1).
+    #[must_use]
+    pub fn has_null(&self) -> bool {
+        self.0.has_null
+    }
+
+    /// How many own it; a number above a few says that it is grafted into many trees.
+    #[must_use]
+    pub fn owners(&self) -> usize {
+        Arc::strong_count(&self.0)
     }
 
     /// Whether both are the very same node.

@@ -323,11 +323,24 @@ pub(crate) fn site_object(fleet: &Fleet, site: usize, mode: &str, layers: Value)
         json!({"name": name, "namespace": name, "vars": fleet.cluster_vars(site, number)})
     };
     let clusters: Vec<Value> = (0..fleet.clusters).map(cluster).collect();
+    // The DPUCluster objects are not among the objects that are counted and compared.
+    let external = |number| {
+        let name = cluster_name(site, number);
+        json!({"group": "provisioning.dpu.nvidia.com", "kind": "DPUCluster", "namespace": name, "name": name})
+    };
+    let external: Vec<Value> = (0..fleet.clusters).map(external).collect();
     json!({
         "apiVersion": "dpu-render.dev/v1alpha1",
         "kind": "Site",
         "metadata": {"name": site_name(site)},
-        "spec": {"dpf": "v24.10", "mode": mode, "layers": layers, "vars": fleet.site_vars(site), "clusters": clusters},
+        "spec": {
+            "dpf": "v24.10",
+            "mode": mode,
+            "layers": layers,
+            "vars": fleet.site_vars(site),
+            "clusters": clusters,
+            "external": external,
+        },
     })
 }
 

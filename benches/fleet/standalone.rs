@@ -34,8 +34,8 @@ pub(crate) fn write(fleet: &Fleet, tree: &mut Tree) -> Result<(), Box<dyn Error>
     for site in 0..fleet.sites {
         let name = site_name(site);
         let mut object = site_object(fleet, site, "standalone", json!(["base"]));
-        let secrets: Vec<Value> = (0..fleet.clusters).map(|number| cluster_secret(site, number)).collect();
-        object["spec"]["external"] = secrets.into();
+        let secrets = (0..fleet.clusters).map(|number| cluster_secret(site, number));
+        object["spec"]["external"].as_array_mut().ok_or("a site lists what others make")?.extend(secrets);
         object["spec"]["argocd"] = json!({
             "namespace": "dpf-operator-system",
             "managementCluster": "in-cluster",

@@ -9,6 +9,7 @@ mod fleet;
 pub mod fs;
 mod render;
 mod sites;
+mod steps;
 pub mod stream;
 pub mod tree;
 mod validate;
@@ -84,6 +85,7 @@ struct Cli {
 enum Verb {
     Render(Box<render::RenderArgs>),
     Validate(Box<validate::ValidateArgs>),
+    Steps(Box<steps::StepsArgs>),
     Completions(completions::CompletionsArgs),
 }
 
@@ -102,6 +104,7 @@ pub fn run() -> ExitCode {
     let status = match cli.verb {
         Some(Verb::Render(args)) => render::run(&args),
         Some(Verb::Validate(args)) => validate::run(&args),
+        Some(Verb::Steps(args)) => steps::run(&args),
         Some(Verb::Completions(args)) => completions::run(&args),
         None => render::run(&cli.render),
     };

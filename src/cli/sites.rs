@@ -169,7 +169,7 @@ fn cannot<'p>(action: &'static str, path: &'p Path) -> impl FnOnce(std::io::Erro
 fn site_folder(argument: &Path) -> Result<PathBuf, Failure> {
     let shown = argument.display();
     let Ok(real) = fs::canonicalize(argument) else {
-        let verbs = ["render", "validate", "completions"];
+        let verbs = ["render", "validate", "steps", "completions"];
         let meant = argument.to_str().and_then(|word| nearest(word, verbs));
         let help = meant.map(|verb| format!("; did you mean the verb `{verb}`?")).unwrap_or_default();
         return Err(Failure::Usage(format!("no such site: `{shown}`{help}")));

@@ -16,12 +16,13 @@ use crate::site::{Release, Site};
 /// What annotations of ours begin with.
 const OURS: &str = "dpu-render.dev/";
 
-/// A node's address, and what it was checked against.
-type Checked = (usize, Release, bool);
-
 /// What was found in nodes that live as long as the run, by address and what they were checked against.
 #[derive(Default)]
-pub(super) struct SharedChecks(Mutex<BTreeMap<Checked, Arc<Vec<Diagnostic>>>>);
+pub(super) struct SharedChecks(Mutex<BTreeMap<Checked, Found>>);
+
+/// Address of a node, release, parity.
+type Checked = (usize, Release, bool);
+type Found = Arc<Vec<Diagnostic>>;
 
 /// Checks the objects of one site.
 pub(super) struct Checker<'s> {

@@ -31,11 +31,13 @@ pub(super) struct Printer<'s> {
     shared: &'s SharedTexts,
     /// By address of nodes that live as long as this printer's site; the node is held so that no address is used twice.
     own: BTreeMap<usize, (Node, Printed)>,
+    /// Texts of subtrees that many objects of the site have.
+    grafted: write::Texts,
 }
 
 impl<'s> Printer<'s> {
     pub(super) fn new(shared: &'s SharedTexts) -> Self {
-        Self { shared, own: BTreeMap::new() }
+        Self { shared, own: BTreeMap::new(), grafted: write::Texts::default() }
     }
 
     fn printed(&mut self, id: &ObjectId, node: &Node, lasting: bool) -> Printed {
@@ -44,7 +46,7 @@ impl<'s> Printer<'s> {
         }
         let lock = || self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = if lasting { lock().get(&node.address()).cloned() } else { None };
-        let printed = known.unwrap_or_else(|| print(id, node));
+        let printed = known.unwrap_or_else(|| print(id, node, &mut self.grafted));
         if lasting {
             lock().insert(node.address(), printed.clone());
         }
@@ -80,10 +82,10 @@ impl<'s> Printer<'s> {
     }
 }
 
-fn print(id: &ObjectId, node: &Node) -> Printed {
+fn print(id: &ObjectId, node: &Node, grafted: &mut write::Texts) -> Printed {
     let node = finished(node);
     let mut text = String::new();
-    write::yaml(&node, &mut text);
+    write::yaml_grafted(&node, &mut text, grafted);
     let wave =
         node.text(&["metadata", "annotations", SYNC_WAVE]).and_then(|wave| wave.parse().ok()).unwrap_or_default();
     Printed { wave, object: RenderedObject { id: Arc::new(id.clone()), node, text: text.into() } }
@@ -116,7 +118,7 @@ fn finished(node: &Node) -> Node {
 
 /// A null outside Helm values is an absent key to the API server, and an error to server-side apply.
 fn without_nulls(node: &Node) -> Node {
-    if !has_null(node) {
+    if !node.has_null() {
         return node.clone();
     }
     match node.value() {
@@ -131,16 +133,5 @@ fn without_nulls(node: &Node) -> Node {
         }
         Value::List(items) => node.with_value(Value::List(items.iter().map(without_nulls).collect())),
         _ => node.clone(),
-    }
-}
-
-fn has_null(node: &Node) -> bool {
-    match node.value() {
-        Value::Null => true,
-        Value::Map(map) => {
-            map.iter().any(|(key, value)| value.is_null() || (!super::merge::is_free_form(key) && has_null(value)))
-        }
-        Value::List(items) => items.iter().any(has_null),
-        _ => false,
     }
 }

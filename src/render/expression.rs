@@ -59,12 +59,11 @@ pub(super) struct Malformed {
     pub(super) message: String,
 }
 
-/// A scalar's parts, or what is wrong with it.
-type Parsed = Arc<Result<Template, Malformed>>;
-
 /// Templates by the text of their scalar, shared by all sites and threads.
 #[derive(Default)]
 pub(super) struct Templates(Mutex<BTreeMap<Box<str>, Parsed>>);
+
+type Parsed = Arc<Result<Template, Malformed>>;
 
 impl Templates {
     /// The parts of a scalar that holds [`EXPRESSION`].

@@ -183,7 +183,6 @@ impl<'f> Repository<'f> {
             checker.check(node, false, faults);
         }
         let destinations = self.print(&site, &finished, &lasting, options);
-        drop(scopes);
         Some(RenderedSite { name: site.name.clone(), destinations, site, inventory })
     }
 

@@ -3,7 +3,7 @@
 //! In: folded objects. Out: the objects of the management cluster and of each DPU cluster, evaluated as far as their
 //! destination allows. What does not differ between clusters is one node in all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -105,6 +105,8 @@ struct Placing<'p> {
     inventory: &'p Inventory,
     scopes: &'p Scopes<'p>,
     placed: Placed,
+    /// Objects of the management cluster that `for-each` made: an object of their name merges over them.
+    members: BTreeSet<ObjectId>,
     faults: Vec<Diagnostic>,
 }
 
@@ -121,17 +123,17 @@ pub(super) fn place(
         inventory,
         scopes,
         placed: Placed { management: BTreeMap::new(), clusters: vec![BTreeMap::new(); site.clusters.len()] },
+        members: BTreeSet::new(),
         faults: Vec::new(),
     };
     let is_template =
         |folded: &Folded| folded.raw.placement.for_each.is_some() || folded.raw.placement.dest == Some(Dest::Clusters);
     // Members first, so that an object for one of them merges over it.
-    let mut members: BTreeMap<(Dest, ObjectId), Origin> = BTreeMap::new();
     for folded in fold.objects.values().filter(|folded| is_template(folded)) {
-        placing.template(folded, &mut members);
+        placing.template(folded);
     }
     for ((_, dest), folded) in fold.objects.iter().filter(|(_, folded)| !is_template(folded)) {
-        placing.single(dest, folded, &members);
+        placing.single(dest, folded);
     }
     faults.append(&mut placing.faults);
     placing.placed
@@ -152,7 +154,7 @@ impl Placing<'_> {
         }
     }
 
-    fn template(&mut self, folded: &Folded, members: &mut BTreeMap<(Dest, ObjectId), Origin>) {
+    fn template(&mut self, folded: &Folded) {
         let placement = &folded.raw.placement;
         let dest = placement.dest.clone().unwrap_or(Dest::Management);
         let clusters: Vec<Option<usize>> = match &dest {
@@ -171,22 +173,25 @@ impl Placing<'_> {
                     self.objects(cluster).insert(folded.raw.id.clone(), node);
                     continue;
                 };
-                let key = (self.dest(cluster), id.clone());
-                let origin = folded.raw.node.origin();
-                if (placement.for_each.is_some() || folded.raw.node.has_expression())
-                    && let Some(first) = members.insert(key, origin)
-                {
-                    let fault = Diagnostic::error("duplicate-object", origin, format!("{id} is made twice"));
-                    self.faults.push(if placement.for_each.is_some() && first == origin {
-                        fault.help("its name must differ for each member, as `name: x-${{ cluster.name }}`")
-                    } else {
-                        fault.note_at("the other is made here", first)
-                    });
+                if cluster.is_none() {
+                    self.members.insert(id.clone());
+                }
+                if let Some(first) = self.objects(cluster).insert(id, node) {
+                    self.made_twice(folded, &first);
                     return;
                 }
-                self.objects(cluster).insert(id, node);
             }
         }
+    }
+
+    fn made_twice(&mut self, folded: &Folded, first: &Node) {
+        let raw = &folded.raw;
+        let fault = Diagnostic::error("duplicate-object", raw.node.origin(), format!("{} is made twice", raw.id));
+        self.faults.push(if first.origin() == raw.node.origin() {
+            fault.help("its name must differ for each member, as `name: x-${{ cluster.name }}`")
+        } else {
+            fault.note_at("the other is made here", first.origin())
+        });
     }
 
     /// The levels at which the members of an object are evaluated.
@@ -209,7 +214,7 @@ impl Placing<'_> {
         }
     }
 
-    fn single(&mut self, dest: &Dest, folded: &Folded, members: &BTreeMap<(Dest, ObjectId), Origin>) {
+    fn single(&mut self, dest: &Dest, folded: &Folded) {
         let (cluster, level) = match dest {
             Dest::Cluster(name) => match self.cluster(name, folded) {
                 Some(index) => (Some(index), cluster_level(index)),
@@ -219,15 +224,10 @@ impl Placing<'_> {
         };
         let (id, node) = self.object(folded, level);
         let id = id.unwrap_or_else(|| folded.raw.id.clone());
-        let member = members.contains_key(&(self.dest(cluster), id.clone()));
-        let existing = self.objects(cluster).get(&id).cloned();
-        let node = match existing {
-            Some(below) if member || cluster.is_some() => merge(&below, &node, &id.group, &id.kind, &mut self.faults),
-            Some(below) => {
-                let fault = Diagnostic::error("duplicate-object", node.origin(), format!("{id} is made twice"));
-                self.faults.push(fault.note_at("the other is made here", below.origin()));
-                return;
-            }
+        let member = cluster.is_some() || self.members.contains(&id);
+        let node = match self.objects(cluster).get(&id).cloned() {
+            Some(below) if member => merge(&below, &node, &id.group, &id.kind, &mut self.faults),
+            Some(below) => return self.made_twice(folded, &below),
             None => node,
         };
         self.objects(cluster).insert(id, node);
@@ -238,10 +238,6 @@ impl Placing<'_> {
             None => &mut self.placed.management,
             Some(index) => &mut self.placed.clusters[index],
         }
-    }
-
-    fn dest(&self, cluster: Option<usize>) -> Dest {
-        cluster.map_or(Dest::Management, |index| Dest::Cluster(self.site.clusters[index].name.as_str().into()))
     }
 
     fn cluster(&mut self, name: &str, folded: &Folded) -> Option<usize> {

@@ -5,7 +5,7 @@
 //! Adding a rule is a function named like its code and one line in [`RULES`].
 //!
 //! The cost is proportional to the objects: rules look things up in the maps they are given, and what several rules share
-//! is worked out once in [`Context`].
+//! is worked out once in `Context`.
 
 mod addresses;
 mod chains;

@@ -1,10 +1,8 @@
 //! What rules read of DPF's kinds: groups, and a `DPUDeployment` with what it refers to. PURE.
 
-use std::sync::Arc;
-
 use super::Context;
 use super::selector::{Operator, Requirement, Selector, known};
-use crate::node::Node;
+use crate::node::{Name, Node};
 use crate::render::object::ObjectId;
 use crate::source::Origin;
 
@@ -34,7 +32,7 @@ pub(super) struct Deployment<'a> {
 
 /// An entry of `spec.services`.
 pub(super) struct Service<'a> {
-    pub(super) key: Arc<str>,
+    pub(super) key: Name,
     pub(super) origin: Origin,
     pub(super) template: Option<&'a Node>,
     pub(super) configuration: Option<&'a Node>,

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span, Tag, options};
 
 use crate::diagnostic::Diagnostic;
-use crate::node::{Entry, Key, Map, Node, Value};
+use crate::node::{Entry, Key, Map, Name, Node, Value};
 use crate::source::{FileId, Origin, Source};
 use crate::yaml::scalar;
 
@@ -297,7 +297,7 @@ impl Reader<'_, '_> {
             PendingKey::Merge(origin)
         } else {
             let text = if style == ScalarStyle::Plain { self.plain_key(text, origin)? } else { text.into() };
-            PendingKey::Named(Key { text, origin })
+            PendingKey::Named(Key { text: Name::Shared(text), origin })
         };
         if let Some(Open { kind: OpenKind::Map { key, .. }, .. }) = self.open.last_mut() {
             *key = Some(pending);

@@ -3,6 +3,7 @@
 //! Out: block style as kubectl writes it (keys in order, two spaces, lists not indented below their key), in the subset of
 //! YAML on which all readers agree; how strings keep their bytes is in `text.rs`. The same node gives the same bytes.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::Number;
@@ -10,6 +11,8 @@ use serde_json::Number;
 use crate::node::{Entry, Node, Value};
 use crate::yaml::text;
 
+/// A map with so many owners is in so many documents that remembering its text pays.
+const MANY: usize = 5;
 /// What a level adds to the indentation.
 const STEP: usize = 2;
 /// Readers look for the `:` of a key within 1024 characters; a longer one is announced by `? `.
@@ -20,6 +23,44 @@ const WHOLE: f64 = 9_007_199_254_740_992.0;
 /// Appends `node` as the body of a YAML document, closed by a newline.
 pub fn yaml(node: &Node, out: &mut String) {
     yaml_at(node, 0, out);
+}
+
+/// Texts of maps that several documents have, by address and indentation. The nodes are held: no address is used twice.
+#[derive(Default)]
+pub struct Texts(BTreeMap<(usize, usize), (Node, Box<str>)>);
+
+/// As [`yaml`], but maps grafted from elsewhere into the two upper levels are printed once for all documents.
+pub fn yaml_grafted(node: &Node, out: &mut String, texts: &mut Texts) {
+    match node.as_map() {
+        Some(map) if !map.is_empty() => grafted_map(map.entries(), 0, out, texts),
+        _ => yaml(node, out),
+    }
+}
+
+fn grafted_map(entries: &[Entry], indent: usize, out: &mut String, texts: &mut Texts) {
+    for entry in entries {
+        match entry.value.as_map() {
+            Some(map) if !map.is_empty() && indent <= STEP => {
+                spaces(indent, out);
+                key(&entry.key.text, indent, out);
+                out.push('\n');
+                if entry.value.owners() < MANY {
+                    grafted_map(map.entries(), indent + STEP, out, texts);
+                    continue;
+                }
+                let known = texts.0.entry((entry.value.address(), indent)).or_insert_with(|| {
+                    let mut text = String::new();
+                    yaml_at(&entry.value, indent + STEP, &mut text);
+                    (entry.value.clone(), text.into())
+                });
+                out.push_str(&known.1);
+            }
+            _ => {
+                spaces(indent, out);
+                block_map(std::slice::from_ref(entry), indent, out);
+            }
+        }
+    }
 }
 
 /// Appends `node` as [`yaml`] does, every line moved right by `indent` spaces: what can stand below a key.
@@ -203,6 +244,24 @@ mod tests {
     }
 
     #[test]
+    fn grafted_texts_are_the_same_as_printed_ones() {
+        let node = |json: serde_json::Value| Node::from_json(&json, Origin::NONE);
+        let shared = node(serde_json::json!({"m": {"l": [1, {"a": "b"}], "t": "x\ny\n"}, "e": {}}));
+        let mut texts = Texts::default();
+        let _owners: Vec<Node> = (0..MANY).map(|_| shared.clone()).collect();
+        for name in ["a", "b"] {
+            let spec = node(serde_json::json!({"name": name, "list": [1]})).with("source", shared.clone());
+            let object = node(serde_json::json!({"kind": "K", "metadata": {"name": name}}))
+                .with("spec", spec)
+                .with("s", shared.clone());
+            let (mut plain, mut grafted) = (String::new(), String::new());
+            yaml(&object, &mut plain);
+            yaml_grafted(&object, &mut grafted, &mut texts);
+            assert_eq!(grafted, plain);
+        }
+    }
+
+    #[test]
     fn blocks_are_laid_out_as_kubectl_does() {
         let object = json!({
             "kind": "DPUSet",
@@ -338,10 +397,8 @@ spec:
         leaf.prop_recursive(6, 60, 6, |inner| {
             prop_oneof![
                 vec(inner.clone(), 0..6).prop_map(|items| Node::list(items, Origin::NONE)),
-                btree_map(strings(), inner, 0..6).prop_map(|map| Node::map(
-                    map.iter().map(|(key, node)| (&**key, Some(node.clone()))),
-                    Origin::NONE
-                )),
+                btree_map(strings(), inner, 0..6)
+                    .prop_map(|map| Node::map_of(map.into_iter().map(|(key, node)| (key.into(), node)), Origin::NONE)),
             ]
         })
     }

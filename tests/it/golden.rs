@@ -20,7 +20,7 @@ fn cases(kind: &str) -> Vec<PathBuf> {
     cases
 }
 
-fn blessing() -> bool {
+pub(crate) fn blessing() -> bool {
     assert!(std::env::var_os("CI").is_none() || std::env::var_os("DPU_RENDER_BLESS").is_none(), "CI never blesses");
     std::env::var_os("DPU_RENDER_BLESS").is_some()
 }

@@ -16,4 +16,5 @@ mod rejected;
 mod schema;
 mod shared;
 mod sites;
+mod steps;
 mod tree;

@@ -1,6 +1,6 @@
 //! EDGE: writes a rendered site as a tree of files; removes what an earlier run wrote and this one does not.
 //!
-//! Files that are not ours are never changed: ours are those that `.dpu-render` names ([`list`]). Each file is replaced
+//! Files that are not ours are never changed: ours are those that `.dpu-render` names (`list`). Each file is replaced
 //! whole, by renaming, and a file whose bytes would not change is not touched. Before anything changes, the list names the
 //! old and the new files, so a run that is cut off leaves whole files and the next one knows them. (Whole after Ctrl-C, that
 //! is; nothing is synced to disk for the case that the power fails.) Links inside the tree are not followed.

@@ -178,8 +178,8 @@ impl<'a> Scopes<'a> {
     /// All variables of a level, evaluated.
     fn all_variables(&self, level: Level) -> Node {
         let merged = self.merged(level);
-        let names = merged.fields(&[]).iter().map(|entry| &*entry.key.text);
-        Node::map(names.map(|name| (name, self.variable(name, level))), merged.origin())
+        let names = merged.fields(&[]).iter().map(|entry| entry.key.text.clone());
+        Node::map_of(names.filter_map(|name| Some((name.clone(), self.variable(&name, level)?))), merged.origin())
     }
 
     /// `node` with what can be evaluated at `level` evaluated; `None` after a fault, which is kept.

@@ -141,5 +141,5 @@ impl Scopes<'_> {
 }
 
 fn labels_node(labels: &BTreeMap<String, String>, origin: Origin) -> Node {
-    Node::map(labels.iter().map(|(key, value)| (key.as_str(), Some(Node::str(value.as_str(), origin)))), origin)
+    Node::map_of(labels.iter().map(|(key, value)| (key.as_str().into(), Node::str(value.as_str(), origin))), origin)
 }

@@ -10,6 +10,7 @@ use super::names::{ARGO_V1, COMPONENT, SYNC_WAVE, digest};
 use super::operator_config::rendered;
 use crate::node::Node;
 use crate::source::Origin;
+use crate::yaml::write;
 
 /// Annotation with 16 hex digits of SHA-256 over the source.
 pub const CONTENT_DIGEST: &str = "dpu-render.dev/content-digest";
@@ -46,7 +47,53 @@ impl Argo {
 pub(super) struct Content {
     pub(super) source: Node,
     pub(super) values: Node,
-    digest: Option<String>,
+    digest: Option<Node>,
+}
+
+fn source_digest(source: &Node) -> String {
+    let mut text = String::new();
+    write::json(source, &mut text);
+    digest(&text)
+}
+
+/// The part of the Applications of a service that is the same on every cluster; made once and grafted.
+pub(super) struct Frame {
+    api: Node,
+    kind: Node,
+    argo_namespace: Node,
+    finalizers: Node,
+    name: Node,
+    namespace: Node,
+    component: Node,
+    wave: Option<Node>,
+    paused: Option<Node>,
+    projects: [Node; 2],
+    sync_policy: Node,
+    origin: Origin,
+}
+
+impl Frame {
+    /// The frame of `service`.
+    pub(super) fn new(cx: &Context<'_>, argo: &Argo, service: &Node, paused: bool) -> Self {
+        let origin = service.origin();
+        let text = |value: &str| Node::str(value, origin);
+        let yes = || Some(Node::bool(true, origin));
+        let automated = Node::map([("prune", yes()), ("selfHeal", yes())], origin);
+        Self {
+            api: text(ARGO_V1),
+            kind: text("Application"),
+            argo_namespace: text(&argo.namespace),
+            finalizers: Node::list(vec![text("resources-finalizer.argocd.argoproj.io")], origin),
+            name: text(name(service)),
+            namespace: text(namespace(service)),
+            component: text(MANAGER),
+            wave: cx.wave(service),
+            paused: paused.then(|| text("true")),
+            projects: [text(&argo.projects[0]), text(&argo.projects[1])],
+            sync_policy: Node::map([("automated", Some(automated))], origin),
+            origin,
+        }
+    }
 }
 
 impl Content {
@@ -74,7 +121,7 @@ impl Content {
             ],
             chart.map_or(origin, Node::origin),
         );
-        let digest = (!cx.parity).then(|| digest(&source.to_json().to_string()));
+        let digest = (!cx.parity).then(|| Node::str(source_digest(&source), origin));
         Self { source, values, digest }
     }
 }
@@ -97,44 +144,60 @@ pub fn redigest(before: &Node, after: Node) -> Node {
 pub(super) fn application(
     cx: &Context<'_>,
     argo: &Argo,
-    service: &Node,
+    frame: &Frame,
     content: &Content,
     cluster: Option<usize>,
-    paused: bool,
 ) -> Node {
-    let origin = service.origin();
-    let text = |value: &str| Some(Node::str(value, origin));
-    let yes = || Some(Node::bool(true, origin));
+    let origin = frame.origin;
     let (cluster_name, project) = match cluster {
-        Some(index) => (cx.cluster_name(index), &argo.projects[0]),
-        None => (argo.management.as_str(), &argo.projects[1]),
+        Some(index) => (cx.cluster_name(index), &frame.projects[0]),
+        None => (argo.management.as_str(), &frame.projects[1]),
     };
-    let destination = Node::map([("name", text(cluster_name)), ("namespace", text(namespace(service)))], origin);
-    let automated = Node::map([("prune", yes()), ("selfHeal", yes())], origin);
-    let spec = Node::map(
+    let cluster = Node::str(cluster_name, origin);
+    let same = |node: &Node| Some(node.clone());
+    let application = format!("{cluster_name}-{}", frame.name.as_str().unwrap_or_default());
+    let labels = Node::map(
         [
-            ("project", text(project)),
-            ("source", Some(content.source.clone())),
-            ("destination", Some(destination)),
-            ("syncPolicy", Some(Node::map([("automated", Some(automated))], origin))),
+            ("dpu.nvidia.com/cluster", same(&cluster)),
+            (COMPONENT, same(&frame.component)),
+            ("dpu.nvidia.com/dpuservice-name", same(&frame.name)),
+            ("dpu.nvidia.com/dpuservice-namespace", same(&frame.namespace)),
         ],
         origin,
     );
-    let application = format!("{cluster_name}-{}", name(service));
-    let mut object = Object::new(ARGO_V1, "Application", &argo.namespace, &application, origin)
-        .label("dpu.nvidia.com/cluster", cluster_name)
-        .label("dpu.nvidia.com/dpuservice-name", name(service))
-        .label("dpu.nvidia.com/dpuservice-namespace", namespace(service))
-        .label(COMPONENT, MANAGER)
-        .wave(cx.wave(service));
-    if let Some(digest) = &content.digest {
-        object = object.annotation(CONTENT_DIGEST, digest.as_str());
-    }
-    if paused {
-        object = object.annotation("argocd.argoproj.io/skip-reconcile", "true");
-    }
-    let finalizer = Node::str("resources-finalizer.argocd.argoproj.io", origin);
-    object.finalized(vec![finalizer], [("spec", Some(spec))])
+    let annotations = [
+        ("argocd.argoproj.io/skip-reconcile", frame.paused.clone()),
+        (SYNC_WAVE, frame.wave.clone()),
+        (CONTENT_DIGEST, content.digest.clone()),
+    ];
+    let annotated = annotations.iter().any(|(_, value)| value.is_some());
+    let metadata = Node::map(
+        [
+            ("annotations", annotated.then(|| Node::map(annotations, origin))),
+            ("finalizers", same(&frame.finalizers)),
+            ("labels", Some(labels)),
+            ("name", Some(Node::str(application, origin))),
+            ("namespace", same(&frame.argo_namespace)),
+        ],
+        origin,
+    );
+    let destination = Node::map([("name", Some(cluster)), ("namespace", same(&frame.namespace))], origin);
+    let spec = Node::map(
+        [
+            ("destination", Some(destination)),
+            ("project", same(project)),
+            ("source", same(&content.source)),
+            ("syncPolicy", same(&frame.sync_policy)),
+        ],
+        origin,
+    );
+    let members = [
+        ("apiVersion", same(&frame.api)),
+        ("kind", same(&frame.kind)),
+        ("metadata", Some(metadata)),
+        ("spec", Some(spec)),
+    ];
+    Node::map(members, origin)
 }
 
 /// The two AppProjects; in the wave of the first Application.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::names::SYNC_WAVE;
 use super::operator_config::ReleaseDefaults;
 use crate::diagnostic::{Diagnostic, Severity, nearest};
-use crate::node::{Entry, Map, Node, Value};
+use crate::node::{Entry, Map, Name, Node, Value};
 use crate::render::expand::{Expanded, Input, Scope};
 use crate::render::object::ObjectId;
 use crate::site::Mode;
@@ -119,8 +119,8 @@ pub(super) struct Object<'a> {
     pub(super) kind: &'a str,
     pub(super) namespace: &'a str,
     pub(super) name: &'a str,
-    pub(super) labels: Vec<(&'a str, Node)>,
-    pub(super) annotations: Vec<(&'a str, Node)>,
+    pub(super) labels: Vec<(Name, Node)>,
+    pub(super) annotations: Vec<(Name, Node)>,
     pub(super) wave: Option<Node>,
     pub(super) origin: Origin,
 }
@@ -131,14 +131,14 @@ impl<'a> Object<'a> {
     }
 
     /// Adds a label.
-    pub(super) fn label(mut self, key: &'a str, value: impl Into<Box<str>>) -> Self {
-        self.labels.push((key, Node::str(value, self.origin)));
+    pub(super) fn label(mut self, key: &'static str, value: impl Into<Box<str>>) -> Self {
+        self.labels.push((Name::Constant(key), Node::str(value, self.origin)));
         self
     }
 
     /// Adds an annotation.
-    pub(super) fn annotation(mut self, key: &'a str, value: impl Into<Box<str>>) -> Self {
-        self.annotations.push((key, Node::str(value, self.origin)));
+    pub(super) fn annotation(mut self, key: &'static str, value: impl Into<Box<str>>) -> Self {
+        self.annotations.push((Name::Constant(key), Node::str(value, self.origin)));
         self
     }
 
@@ -146,7 +146,10 @@ impl<'a> Object<'a> {
     pub(super) fn template(mut self, metadata: Option<&'a Node>) -> Self {
         let entries = |key| metadata.map(|node| node.fields(&[key])).unwrap_or_default();
         let pairs = |entries: &'a [Entry]| {
-            entries.iter().filter(|entry| !entry.value.is_null()).map(|entry| (&*entry.key.text, entry.value.clone()))
+            entries
+                .iter()
+                .filter(|entry| !entry.value.is_null())
+                .map(|entry| (entry.key.text.clone(), entry.value.clone()))
         };
         self.labels.extend(pairs(entries("labels")));
         self.annotations.extend(pairs(entries("annotations")));
@@ -160,21 +163,12 @@ impl<'a> Object<'a> {
     }
 
     /// The object with these members beside its metadata.
-    pub(super) fn with<'m>(self, members: impl IntoIterator<Item = (&'m str, Option<Node>)>) -> Node {
-        self.finalized(Vec::new(), members)
-    }
-
-    /// The object with finalizers.
-    pub(super) fn finalized<'m>(
-        mut self,
-        finalizers: Vec<Node>,
-        members: impl IntoIterator<Item = (&'m str, Option<Node>)>,
-    ) -> Node {
+    pub(super) fn with(mut self, members: impl IntoIterator<Item = (&'static str, Option<Node>)>) -> Node {
         let origin = self.origin;
         if let Some(wave) = self.wave
-            && self.annotations.iter().all(|(key, _)| *key != SYNC_WAVE)
+            && self.annotations.iter().all(|(key, _)| **key != *SYNC_WAVE)
         {
-            self.annotations.push((SYNC_WAVE, wave));
+            self.annotations.push((Name::Constant(SYNC_WAVE), wave));
         }
         let namespace = (!self.namespace.is_empty()).then(|| Node::str(self.namespace, origin));
         let metadata = Node::map(
@@ -183,7 +177,6 @@ impl<'a> Object<'a> {
                 ("namespace", namespace),
                 ("labels", strings(self.labels, origin)),
                 ("annotations", strings(self.annotations, origin)),
-                ("finalizers", (!finalizers.is_empty()).then(|| Node::list(finalizers, origin))),
             ],
             origin,
         );
@@ -192,13 +185,13 @@ impl<'a> Object<'a> {
             ("kind", Some(Node::str(self.kind, origin))),
             ("metadata", Some(metadata)),
         ];
-        Node::map(head.into_iter().chain(members.into_iter().map(|(key, value)| (key as &str, value))), origin)
+        Node::map(head.into_iter().chain(members), origin)
     }
 }
 
 /// A map of nodes; of two with one key the later stays; nothing where there is none.
-pub(super) fn strings(entries: Vec<(&str, Node)>, origin: Origin) -> Option<Node> {
-    (!entries.is_empty()).then(|| Node::map(entries.into_iter().map(|(key, value)| (key, Some(value))), origin))
+pub(super) fn strings(entries: Vec<(Name, Node)>, origin: Origin) -> Option<Node> {
+    (!entries.is_empty()).then(|| Node::map_of(entries, origin))
 }
 
 /// `node` without what server-side apply refuses or admission drops: nulls, and empty label and annotation maps. Only for

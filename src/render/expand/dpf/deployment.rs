@@ -263,7 +263,7 @@ fn in_cluster_origin(service: &Service<'_>) -> Origin {
 }
 
 /// `value` below a path of maps.
-pub(super) fn nested(path: &[&str], value: Node) -> Node {
+pub(super) fn nested(path: &[&'static str], value: Node) -> Node {
     path.iter().rev().fold(value, |value, key| {
         let origin = value.origin();
         Node::map([(*key, Some(value))], origin)

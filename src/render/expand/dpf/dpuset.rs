@@ -10,7 +10,7 @@ use super::deployment::Deployment;
 use super::names::{CHAIN_VERSION, OWNER, PROVISIONING, PROVISIONING_V1, version_key};
 use super::parts::Parts;
 use super::selector::{Labels, label_selector};
-use crate::node::Node;
+use crate::node::{Name, Node};
 use crate::site::{Dpu, Host};
 
 /// The DPUSets of a deployment whose cards carry `services`.
@@ -21,14 +21,13 @@ pub(super) fn of_deployment(cx: &Context<'_>, deployment: &Deployment<'_>, servi
 
 fn of_entry(cx: &Context<'_>, deployment: &Deployment<'_>, services: &[&str], entry: &Node) -> Node {
     let origin = entry.origin();
-    let yes = |key: &str| Node::map([(key, Some(Node::bool(true, origin)))], origin);
-    let keys: Vec<(String, String)> =
-        services.iter().map(|service| (version_key(service), deployment.version(service))).collect();
+    let yes = |key: &'static str| Node::map([(key, Some(Node::bool(true, origin)))], origin);
     let mut labels = vec![
-        (OWNER, Node::str(deployment.owner.as_str(), origin)),
-        (CHAIN_VERSION, Node::str(deployment.version(""), origin)),
+        (Name::Constant(OWNER), Node::str(deployment.owner.as_str(), origin)),
+        (Name::Constant(CHAIN_VERSION), Node::str(deployment.version(""), origin)),
     ];
-    labels.extend(keys.iter().map(|(key, version)| (key.as_str(), Node::str(version.as_str(), origin))));
+    let version = |service: &str| Node::str(deployment.version(service), origin);
+    labels.extend(services.iter().map(|service| (Name::from(version_key(service)), version(service))));
     let image = |key: &str| given(deployment.node, &["spec", "dpus", key]).cloned();
     let spec = Node::map(
         [

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::application::{Argo, Content, application};
+use super::application::{Argo, Content, Frame, application};
 use super::context::{Context, filled, given, list, place, tidy};
 use super::names::{NETWORKS, SERVICE};
 use super::network::{self, CniArgs, Element};
@@ -126,6 +126,7 @@ fn expand_one(cx: &mut Context<'_>, around: &Surroundings<'_>, namespace: &str, 
     let mut last: Option<(Option<String>, Content)> = None;
     let mut shared: Option<Option<Rewritten>> = None;
     let waits = part.waits();
+    let frame = Frame::new(cx, around.argo, &part.bare, paused);
     let mut passed = false;
     for target in targets {
         let node = match target {
@@ -147,7 +148,7 @@ fn expand_one(cx: &mut Context<'_>, around: &Surroundings<'_>, namespace: &str, 
             Some((_, content)) => content,
             None => content(cx, part, &node, annotation.as_deref(), target),
         };
-        let application = application(cx, around.argo, &node, &content, target, paused);
+        let application = application(cx, around.argo, &frame, &content, target);
         if let Some(cluster) = target {
             let (service, values) = (name.to_owned(), content.values.clone());
             let application = ObjectId::of(&application);
