@@ -6,10 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::diagnostic::Diagnostic;
+use super::expand::dpf::{CONTENT_DIGEST, RELEASE, WITHOUT};
+use super::placement::{DESTINATION, FOR_EACH_KEY};
+use crate::diagnostic::{Diagnostic, nearest};
 use crate::node::Node;
 use crate::schema;
 use crate::site::{Release, Site};
+
+/// What annotations of ours begin with.
+const OURS: &str = "dpu-render.dev/";
 
 /// What was found in nodes that live as long as the run, by address and what they were checked against.
 #[derive(Default)]
@@ -38,7 +43,7 @@ impl<'s> Checker<'s> {
             return;
         }
         if !lasting {
-            schema::check(node, self.release, self.parity, faults);
+            check(node, self.release, self.parity, faults);
             return;
         }
         let key = (node.address(), self.release, self.parity);
@@ -46,11 +51,33 @@ impl<'s> Checker<'s> {
         let known = lock().get(&key).cloned();
         let found = known.unwrap_or_else(|| {
             let mut found = Vec::new();
-            schema::check(node, self.release, self.parity, &mut found);
+            check(node, self.release, self.parity, &mut found);
             let found = Arc::new(found);
             lock().insert(key, Arc::clone(&found));
             found
         });
         faults.extend(found.iter().cloned());
+    }
+}
+
+fn check(node: &Node, release: Release, parity: bool, faults: &mut Vec<Diagnostic>) {
+    schema::check(node, release, parity, faults);
+    for entry in node.fields(&["metadata", "annotations"]) {
+        let key = &*entry.key.text;
+        if !key.starts_with(OURS) || [WITHOUT, RELEASE, CONTENT_DIGEST].contains(&key) {
+            continue;
+        }
+        let fault = |message: String| Diagnostic::error("unknown-field", entry.key.origin, message);
+        // Those that say where an object goes were taken off when it was read.
+        faults.push(if [DESTINATION, FOR_EACH_KEY].contains(&key) {
+            fault(format!("`{key}` is read before patches")).help("write it in the object, or in a layer over it")
+        } else {
+            let known = [DESTINATION, FOR_EACH_KEY, WITHOUT, RELEASE];
+            let fault = fault(format!("there is no annotation `{key}` of ours"));
+            match nearest(key, known) {
+                Some(near) => fault.help(format!("did you mean `{near}`?")),
+                None => fault.help(format!("there are {}", known.map(|key| format!("`{key}`")).join(", "))),
+            }
+        });
     }
 }

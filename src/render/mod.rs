@@ -22,9 +22,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::diagnostic::{self, Diagnostic, Severity};
-use crate::node::Node;
+use crate::node::{Node, Value};
 use crate::site::parse;
-use crate::site::{ApiKind, Declaration, Inventory, Mode, Site};
+use crate::site::{ApiKind, Declaration, Inventory, Mode, Patch, Site, VariableType};
 use crate::source::{Files, Origin, SourceTree};
 use crate::validate;
 use crate::yaml::scalar;
@@ -35,7 +35,7 @@ use expression::Templates;
 use layer::{Fold, Layers, SiteFile};
 use object::{Destination, ObjectId};
 use placement::Placed;
-use scope::{Level, Scopes};
+use scope::{Level, Scopes, cluster_level};
 
 /// What a caller may ask for.
 #[derive(Clone, Debug, Default)]
@@ -179,6 +179,9 @@ impl<'f> Repository<'f> {
             expanded = Expanded::default();
         }
         let finished = finish(&input, &placed, expanded, &fold, options, &scopes, faults);
+        for node in &finished.patched {
+            checker.check(node, false, faults);
+        }
         let destinations = self.print(&site, &finished, &lasting, options);
         Some(RenderedSite { name: site.name.clone(), destinations, site, inventory })
     }
@@ -259,9 +262,12 @@ impl<'f> Repository<'f> {
                 ));
                 continue;
             }
-            let is_string = path.len() == 1
-                && declared.get(name).is_some_and(|declared| declared.kind == Some(crate::site::VariableType::String));
-            let value = if is_string { crate::node::Value::Str(text.as_str().into()) } else { scalar::resolve(text) };
+            let kind = declared.get(name).and_then(|declared| declared.kind);
+            let value = match kind {
+                Some(VariableType::String) => Value::Str(text.as_str().into()),
+                Some(_) => scalar::resolve(text),
+                None => as_helm(text),
+            };
             vars = vars.with_at(&path, Node::new(value, origin));
         }
         vars
@@ -298,12 +304,25 @@ impl<'f> Repository<'f> {
     }
 }
 
+/// What `--set` means to Helm (`strvals`): booleans, null and integers are told apart, versions as 1.10 and 007 stay text.
+fn as_helm(text: &str) -> Value {
+    let integer = text == "0" || !text.starts_with('0') && text.parse::<i64>().is_ok();
+    let word = ["true", "false", "null"].iter().any(|word| text.eq_ignore_ascii_case(word));
+    match word {
+        true => scalar::resolve(&text.to_ascii_lowercase()),
+        false if integer => scalar::resolve(text),
+        false => Value::Str(text.into()),
+    }
+}
+
 /// All objects of all destinations, after expansion and patches.
 struct Finished {
     management: BTreeMap<ObjectId, Node>,
     clusters: Vec<BTreeMap<ObjectId, Node>>,
     management_values: BTreeMap<String, Node>,
     cluster_values: Vec<BTreeMap<String, Node>>,
+    /// Those that output patches changed.
+    patched: Vec<Node>,
 }
 
 fn finish(
@@ -324,15 +343,7 @@ fn finish(
             scopes.report_waiting(node, &id.to_string());
         }
     }
-    let mut management_values = BTreeMap::new();
-    for (id, node) in &management {
-        if options.values
-            && id.is("argoproj.io", "Application")
-            && let Some(values) = node.at(&["spec", "source", "helm", "valuesObject"])
-        {
-            management_values.insert(id.name.to_string(), values.clone());
-        }
-    }
+    let written: Vec<ObjectId> = management.keys().filter(|id| id.is("argoproj.io", "Application")).cloned().collect();
     let mut clusters = placed.clusters.clone();
     for objects in &mut clusters {
         objects.retain(|id, _| kept(id));
@@ -352,12 +363,18 @@ fn finish(
         add(objects, made.into_iter().chain(shown(sets)), faults);
     }
     faults.append(&mut scopes.take_faults());
+    let patched = patch_output(input, fold, scopes, &mut management, &mut clusters, faults);
+    faults.append(&mut scopes.take_faults());
+    // What the Applications carry now, patches included.
+    let values_of = |id: &ObjectId| management.get(id)?.at(&["spec", "source", "helm", "valuesObject"]).cloned();
+    let management_values = written.iter().filter_map(|id| Some((id.name.to_string(), values_of(id)?))).collect();
     let mut cluster_values = vec![BTreeMap::new(); clusters.len()];
-    for (cluster, name, values) in expanded.values.into_iter().filter(|_| options.values) {
-        cluster_values[cluster].insert(name, values);
+    for made in expanded.values.into_iter().filter(|_| options.values) {
+        if let Some(values) = values_of(&made.application) {
+            cluster_values[made.cluster].insert(made.service, values);
+        }
     }
-    patch_output(input, fold, &mut management, &mut clusters, faults);
-    Finished { management, clusters, management_values, cluster_values }
+    Finished { management, clusters, management_values, cluster_values, patched }
 }
 
 /// Adds generated objects to those written by hand.
@@ -391,23 +408,32 @@ fn add(objects: &mut BTreeMap<ObjectId, Node>, made: impl Iterator<Item = Node>,
     }
 }
 
+/// Applies the patches that come last, and tells which objects they changed.
 fn patch_output(
     input: &Input<'_>,
     fold: &Fold,
+    scopes: &Scopes<'_>,
     management: &mut BTreeMap<ObjectId, Node>,
     clusters: &mut [BTreeMap<ObjectId, Node>],
     faults: &mut Vec<Diagnostic>,
-) {
+) -> Vec<Node> {
+    let mut changed: BTreeSet<(Option<usize>, ObjectId)> = BTreeSet::new();
     for patch in &fold.output_patches {
         let mut hit = false;
-        let named = input.site.clusters.iter().map(|cluster| cluster.name.as_str()).zip(clusters.iter_mut());
-        for (destination, objects) in [("management", &mut *management)].into_iter().chain(named) {
+        let named = input.site.clusters.iter().zip(clusters.iter_mut()).enumerate();
+        let named = named.map(|(index, (cluster, objects))| (Some(index), cluster.name.as_str(), objects));
+        for (cluster, destination, objects) in [(None, "management", &mut *management)].into_iter().chain(named) {
+            // Expressions are those of the destination.
+            let mut own: Option<Option<Patch>> = None;
             for (id, node) in
                 objects.iter_mut().filter(|(id, node)| patch::selects(&patch.target, id, node, destination))
             {
                 hit = true;
+                let level = cluster.map_or(Level::Site, cluster_level);
+                let Some(patch) = own.get_or_insert_with(|| evaluated(patch, scopes, level)) else { break };
+                changed.insert((cluster, id.clone()));
                 match patch::apply(patch, node, id) {
-                    Ok(patched) => *node = patched,
+                    Ok(patched) => *node = expand::redigest(node, patched),
                     Err(fault) => faults.push(*fault),
                 }
             }
@@ -416,6 +442,18 @@ fn patch_output(
             faults.push(layer::no_match(patch, management.keys().chain(clusters.iter().flat_map(BTreeMap::keys))));
         }
     }
+    let objects = |cluster: Option<usize>| cluster.map_or(&*management, |index| &clusters[index]);
+    changed.iter().filter_map(|(cluster, id)| objects(*cluster).get(id).cloned()).collect()
+}
+
+/// A patch as it is for a destination; `None` after a fault, which is reported.
+fn evaluated(patch: &Patch, scopes: &Scopes<'_>, level: Level) -> Option<Patch> {
+    let mut own = patch.clone();
+    for operation in own.operations.iter_mut().filter(|operation| operation.has_expression()) {
+        *operation = scopes.evaluate_at(operation, level)?;
+        scopes.report_waiting(operation, &format!("Patch `{}`", patch.name));
+    }
+    Some(own)
 }
 
 /// Everything that comes out of one site.

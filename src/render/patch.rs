@@ -44,8 +44,17 @@ fn glob(pattern: &str, text: &str) -> bool {
 /// # Errors
 /// The operation that cannot be read or applied, and why.
 pub(super) fn apply(patch: &Patch, node: &Node, id: &ObjectId) -> Result<Node, Box<Diagnostic>> {
+    let own = ObjectId::of(node);
     patch.operations.iter().try_fold(node.clone(), |node, operation| {
-        operate(operation, &node).map_err(|message| {
+        let changed = operate(operation, &node).and_then(|changed| {
+            // Layers, file names and the objects that refer to it know it by these.
+            if ObjectId::of(&changed) == own {
+                Ok(changed)
+            } else {
+                Err("group, kind, namespace and name of an object stay as they are".to_owned())
+            }
+        });
+        changed.map_err(|message| {
             let message = format!("Patch `{}` cannot be applied to {id}: {message}", patch.name);
             Box::new(Diagnostic::error("patch-failed", operation.origin(), message))
         })

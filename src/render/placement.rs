@@ -19,9 +19,9 @@ use crate::site::{ForEach, Inventory, Site};
 use crate::source::Origin;
 
 /// Our annotation for the destination.
-const DESTINATION: &str = "dpu-render.dev/destination";
+pub(super) const DESTINATION: &str = "dpu-render.dev/destination";
 /// Our annotation for one object per member.
-const FOR_EACH_KEY: &str = "dpu-render.dev/for-each";
+pub(super) const FOR_EACH_KEY: &str = "dpu-render.dev/for-each";
 
 /// A destination as written.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -140,15 +140,18 @@ pub(super) fn place(
 }
 
 impl Placing<'_> {
-    /// The object at a level, and its final identity.
-    fn object(&self, folded: &Folded, level: Level) -> (ObjectId, Node) {
+    /// The object at a level, and its final identity; `None` for that after a fault.
+    ///
+    /// The object stays as written then, so that nothing that refers to it is reported as well.
+    fn object(&self, folded: &Folded, level: Level) -> (Option<ObjectId>, Node) {
         let raw = &folded.raw;
         if !raw.node.has_expression() {
-            return (raw.id.clone(), raw.node.clone());
+            return (Some(raw.id.clone()), raw.node.clone());
         }
-        // After a fault the object stays as written, so that nothing that refers to it is reported as well.
-        let node = self.scopes.evaluate_at(&raw.node, level).unwrap_or_else(|| raw.node.clone());
-        (ObjectId::of(&node), node)
+        match self.scopes.evaluate_at(&raw.node, level) {
+            Some(node) => (Some(ObjectId::of(&node)), node),
+            None => (None, raw.node.clone()),
+        }
     }
 
     fn template(&mut self, folded: &Folded) {
@@ -165,6 +168,11 @@ impl Placing<'_> {
         for cluster in clusters {
             for level in self.levels(placement.for_each, cluster) {
                 let (id, node) = self.object(folded, level);
+                let Some(id) = id else {
+                    // Its name may wait for the same value, and would be that of every member.
+                    self.objects(cluster).insert(folded.raw.id.clone(), node);
+                    continue;
+                };
                 if cluster.is_none() {
                     self.members.insert(id.clone());
                 }
@@ -215,6 +223,7 @@ impl Placing<'_> {
             _ => (None, Level::Site),
         };
         let (id, node) = self.object(folded, level);
+        let id = id.unwrap_or_else(|| folded.raw.id.clone());
         let member = cluster.is_some() || self.members.contains(&id);
         let node = match self.objects(cluster).get(&id).cloned() {
             Some(below) if member => merge(&below, &node, &id.group, &id.kind, &mut self.faults),

@@ -298,3 +298,76 @@ fn the_order_of_files_does_not_matter() {
         .collect();
     assert!(texts.windows(2).all(|pair| pair[0] == pair[1]));
 }
+
+#[test]
+fn a_member_that_cannot_be_evaluated_is_not_called_a_twin_of_the_next() {
+    let things = format!(
+        "{}metadata:\n  name: x-${{{{ cluster.name }}}}\n  annotations: {{dpu-render.dev/for-each: clusters}}\ndata: {{a: \"${{{{ cluster.nothing.at }}}}\"}}\n",
+        "apiVersion: example.dev/v1\nkind: Thing\n"
+    );
+    let faults = refused("  layers: [base]\n  clusters: [{name: a}, {name: b}]\n", &[("base/a.yaml", &things)]);
+    assert!(faults.iter().all(|fault| !fault.starts_with("duplicate-object")), "{faults:?}");
+    assert!(faults.iter().any(|fault| fault.starts_with("undefined-variable")), "{faults:?}");
+}
+
+#[test]
+fn one_member_that_is_set_leaves_what_clusters_say_beside_it() {
+    let site = "  layers: [base]\n  vars: {m: {a: 1, b: 1}}\n  clusters: [{name: one, vars: {m: {a: 2, b: 2}}}]\n";
+    let thing = "apiVersion: example.dev/v1\nkind: Thing\nmetadata: {name: x, annotations: {dpu-render.dev/destination: clusters}}\n";
+    let thing = format!("{thing}data: {{m: \"${{{{ vars.m }}}}\"}}\n");
+    let options = Options { set: vec![("m.a".to_owned(), "3".to_owned())], ..Options::default() };
+    let external = "  external: [{group: provisioning.dpu.nvidia.com, kind: DPUCluster, namespace: one, name: one}]\n";
+    let (text, faults) = outcome(&repository(&format!("{site}{external}"), &[("base/a.yaml", &thing)]), &options);
+    let text = text.unwrap_or_else(|| panic!("{faults:?}"));
+    assert!(text.contains("a: 3\n    b: 2\n"), "{text}");
+}
+
+#[test]
+fn output_patches_are_evaluated_and_what_they_make_is_checked() {
+    let patch = |operations: &str| {
+        format!(
+            "apiVersion: dpu-render.dev/v1alpha1\nkind: Patch\nmetadata: {{name: p}}\nspec:\n  stage: output\n  target: {{kind: Thing}}\n  operations:\n{operations}"
+        )
+    };
+    let add = |path: &str, value: &str| patch(&format!("  - {{op: add, path: {path}, value: {value}}}\n"));
+    let site = "  layers: [base]\n  vars: {a: 1}\n";
+    let render = |patch: &str| {
+        let files = [("base/a.yaml", config_map("x", "data: {}\n")), ("base/p.yaml", patch.to_owned())];
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+        outcome(&repository(site, &files), &Options::default())
+    };
+    let (text, faults) = render(&add("/data/b", "\"${{ vars.a }}\""));
+    assert!(text.is_some_and(|text| text.contains("b: 1\n")), "{faults:?}");
+    for (path, value, code) in [
+        ("/data/b", "\"${{ vars.none }}\"", "undefined-variable"),
+        ("/data/b", "\"${{ cluster.name }}\"", "expression-waits"),
+        ("/metadata/name", "z", "patch-failed"),
+        ("/metadata/labels/a", "1", "wrong-type"),
+        ("/metadata/annotations/dpu-render.dev~1destination", "clusters", "unknown-field"),
+    ] {
+        let (text, faults) = render(&add(path, value));
+        assert!(text.is_none() && faults.len() == 1 && faults[0].starts_with(code), "{path} {value}: {faults:?}");
+    }
+    let misspelt = config_map("x", "").replace("{name: x}", "{name: x, annotations: {dpu-render.dev/for-eech: dpus}}");
+    assert_eq!(refused("  layers: [base]\n", &[("base/a.yaml", &misspelt)]), ["unknown-field base/a.yaml:3:35"]);
+}
+
+#[test]
+fn what_is_set_is_read_as_helm_reads_it() {
+    for (text, expected) in [
+        ("1.10", "\"1.10\""),
+        ("on", "\"on\""),
+        ("007", "\"007\""),
+        ("1e3", "\"1e3\""),
+        ("7", "7"),
+        ("-7", "-7"),
+        ("0", "0"),
+        ("True", "true"),
+        ("v1", "v1"),
+    ] {
+        let options = Options { set: vec![("a".to_owned(), text.to_owned())], ..Options::default() };
+        let thing = config_map("x", "data: {a: \"${{ vars.a }}\"}\n");
+        let (made, faults) = outcome(&repository("  layers: [base]\n", &[("base/a.yaml", &thing)]), &options);
+        assert!(made.is_some_and(|made| made.contains(&format!("a: {expected}\n"))), "{text}: {faults:?}");
+    }
+}

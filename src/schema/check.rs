@@ -47,6 +47,8 @@ pub(super) fn object(schemas: &Schemas, object: &Node, release: Release, parity:
     let Some(line) = line else {
         if is_dpf(group) {
             check.unknown_kind(group, version);
+        } else if let Some(schema) = metadata::of_kubernetes(group, kind) {
+            check.fields(schema, object, map, &Path::ROOT, &["apiVersion", "kind", "metadata"]);
         }
         return;
     };

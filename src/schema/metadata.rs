@@ -19,6 +19,23 @@ pub(super) fn schema() -> &'static Schema {
     SCHEMA.get_or_init(|| Table::default().resolve(serde_json::from_str(OBJECT_META).unwrap_or_default()))
 }
 
+/// What is beside `metadata` in a ConfigMap and a Secret: expressions write into them, and a number there is refused.
+const CONFIG_MAP: &str = r#"{"t":"o","p":{
+  "data":{"t":"o","v":"s","z":true},"binaryData":{"t":"o","v":"s","z":true},"immutable":{"t":"b","z":true}}}"#;
+const SECRET: &str = r#"{"t":"o","p":{"type":"s",
+  "data":{"t":"o","v":"s","z":true},"stringData":{"t":"o","v":"s","z":true},"immutable":{"t":"b","z":true}}}"#;
+
+/// The schema of those kinds of Kubernetes that are checked, `metadata` aside.
+pub(super) fn of_kubernetes(group: &str, kind: &str) -> Option<&'static Schema> {
+    static SCHEMAS: [OnceLock<Arc<Schema>>; 2] = [OnceLock::new(), OnceLock::new()];
+    let (lock, text) = match (group, kind) {
+        ("", "ConfigMap") => (&SCHEMAS[0], CONFIG_MAP),
+        ("", "Secret") => (&SCHEMAS[1], SECRET),
+        _ => return None,
+    };
+    Some(lock.get_or_init(|| Table::default().resolve(serde_json::from_str(text).unwrap_or_default())))
+}
+
 /// Kinds of Kubernetes that live in no namespace, by group.
 const CLUSTER: [(&str, &[&str]); 10] = [
     ("", &["ComponentStatus", "Namespace", "Node", "PersistentVolume"]),

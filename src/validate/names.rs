@@ -324,6 +324,10 @@ pub(super) fn name_suffix_twice(context: &Context<'_>, faults: &mut Vec<Diagnost
 /// An object of a namespaced kind that names no namespace.
 pub(super) fn namespace_missing(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
     for (id, node) in context.written().filter(|(id, _)| id.namespace.is_empty()) {
+        // One that is no string is told of by its type.
+        if node.at(&["metadata", "namespace"]).is_some_and(|namespace| namespace.as_str().is_none()) {
+            continue;
+        }
         let ours = id.group.ends_with("dpu.nvidia.com") || &*id.group == NV_IPAM_GROUP;
         if !ours && !NAMESPACED.contains(&(&*id.group, &*id.kind)) {
             continue;

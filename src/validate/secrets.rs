@@ -58,7 +58,9 @@ pub(super) fn secret_missing(context: &Context<'_>, faults: &mut Vec<Diagnostic>
         } else {
             names.iter().map(|name| entry(Some(name))).collect()
         };
-        let near = made.names().filter(|(other, _)| *other == namespace).map(|(_, name)| name).take(200);
+        // One of the same name is made too, but somewhere else.
+        let near = made.names().filter(|(other, near)| *other == namespace && *near != name);
+        let near = near.map(|(_, name)| name).take(200);
         faults.push(
             Diagnostic::error(
                 "secret-missing",
@@ -244,11 +246,11 @@ fn needs_of(context: &Context<'_>) -> Vec<Found> {
     // Without Applications (operator mode) only the values say it.
     if !context.expanded.values.is_empty() {
         let namespaces = service_namespaces(context);
-        for (index, service, node) in &context.expanded.values {
-            let Some(namespace) = namespaces.get(service.as_str()) else { continue };
-            for secret in values.needs(node).iter() {
-                let reason = format!("`{}` in the Helm values of service {service} names it", secret.key);
-                found.push((Some(*index), ((*namespace).to_owned(), secret.name.clone()), reason, secret.origin));
+        for made in &context.expanded.values {
+            let Some(namespace) = namespaces.get(made.service.as_str()) else { continue };
+            for secret in values.needs(&made.values).iter() {
+                let reason = format!("`{}` in the Helm values of service {} names it", secret.key, made.service);
+                found.push((Some(made.cluster), ((*namespace).to_owned(), secret.name.clone()), reason, secret.origin));
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Names of the files of a tree. PURE.
 //!
 //! `<kind>-<namespace>-<name>.yaml`; where two objects would share a name each gains its group, and where even that is not
-//! enough (`-` separates and is part of names) everything is written out unambiguously. Which name an object has depends
-//! on the other objects of its destination, never on their order.
+//! enough (`-` separates and is part of names) `__` separates. Which name an object has depends on the other objects of its
+//! destination, never on their order.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -36,7 +36,7 @@ pub(super) fn escape(text: &str) -> String {
 /// A file name for each object of a destination.
 pub(super) fn of_objects(ids: &[&ObjectId]) -> Vec<String> {
     let mut names: Vec<String> = ids.iter().map(|id| plain(id)).collect();
-    for longer in [with_group, unambiguous] {
+    for longer in [with_group, separated, unambiguous] {
         let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
         for name in &names {
             *taken.entry(name).or_default() += 1;
@@ -60,8 +60,12 @@ fn plain(id: &ObjectId) -> String {
 }
 
 fn with_group(id: &ObjectId) -> String {
+    joined(kind_and_group(id), id)
+}
+
+fn kind_and_group(id: &ObjectId) -> String {
     let group = if id.group.is_empty() { "core" } else { &id.group };
-    joined(format!("{}.{}", escape(&id.kind.to_ascii_lowercase()), escape(group)), id)
+    format!("{}.{}", escape(&id.kind.to_ascii_lowercase()), escape(group))
 }
 
 fn joined(mut out: String, id: &ObjectId) -> String {
@@ -73,6 +77,13 @@ fn joined(mut out: String, id: &ObjectId) -> String {
 }
 
 /// `escape` never yields two underscores in a row.
+fn separated(id: &ObjectId) -> String {
+    let parts = [&id.namespace, &id.name].into_iter().filter(|part| !part.is_empty()).map(|part| escape(part));
+    let kind = kind_and_group(id);
+    shorten([kind].into_iter().chain(parts).collect::<Vec<_>>().join("__"))
+}
+
+/// For kinds that differ in case only.
 fn unambiguous(id: &ObjectId) -> String {
     shorten([&id.kind, &id.group, &id.namespace, &id.name].map(|part| escape(part)).join("__"))
 }
@@ -106,13 +117,17 @@ mod tests {
                 ObjectId::new("", "ConfigMap", "a-b", "c"),
                 ObjectId::new("", "ConfigMap", "a", "b-c"),
                 ObjectId::new("", "Namespace", "", "a"),
+                ObjectId::new("x.dev", "Thing", "a", "b"),
+                ObjectId::new("x.dev", "THING", "a", "b"),
             ]),
             [
                 "service.core-a-x.yaml",
                 "service.serving.knative.dev-a-x.yaml",
-                "_43onfig_4dap_____a-b__c.yaml",
-                "_43onfig_4dap_____a__b-c.yaml",
+                "configmap.core__a-b__c.yaml",
+                "configmap.core__a__b-c.yaml",
                 "namespace-a.yaml",
+                "_54hing__x.dev__a__b.yaml",
+                "_54_48_49_4e_47__x.dev__a__b.yaml",
             ]
         );
     }

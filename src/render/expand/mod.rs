@@ -57,12 +57,25 @@ pub struct Expanded {
     pub cluster_intermediate: Vec<Vec<Node>>,
     /// Objects of the user that are replaced by what was made of them, and are therefore not written.
     pub consumed: Vec<ObjectId>,
-    /// Helm values of each service: cluster index, `DPUService` name, values.
-    pub values: Vec<(usize, String, Node)>,
+    /// Helm values of each service on each cluster.
+    pub values: Vec<ServiceValues>,
     /// Secrets that the site needs.
     pub secrets: Vec<SecretNeed>,
     /// Faults.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Helm values of a service on a DPU cluster.
+#[derive(Clone, Debug)]
+pub struct ServiceValues {
+    /// Index of the DPU cluster.
+    pub cluster: usize,
+    /// Name of the `DPUService`.
+    pub service: String,
+    /// The Application that carries them; an output patch may change them there.
+    pub application: ObjectId,
+    /// The values.
+    pub values: Node,
 }
 
 /// A Secret that must be there, and why.
@@ -90,6 +103,12 @@ pub fn expand(input: &Input<'_>) -> Expanded {
         expanded.consumed.clear();
     }
     expanded
+}
+
+/// An object after a patch, the digest of its content kept true.
+#[must_use]
+pub fn redigest(before: &Node, after: Node) -> Node {
+    dpf::redigest(before, after)
 }
 
 /// From v25.4 on the API is another one, and so is what the controllers make of it.

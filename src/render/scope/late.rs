@@ -65,16 +65,16 @@ impl Scopes<'_> {
                 }
             }
         }
-        for entry in self.set.fields(&[]) {
-            late.remove(&*entry.key.text);
-        }
+        // A map that is set merges: what a cluster says beside it still counts.
+        let is_set = |name: &str| self.set.get(name).is_some_and(|value| value.as_map().is_none());
+        late.retain(|name, _| !is_set(name));
         // Until nothing changes: a variable that reads a late one is late.
         loop {
             let mut changed = false;
             for (name, value) in &computed {
                 let needs = self.needs(value, &late);
                 let known = late.get(*name).copied().unwrap_or_default();
-                if !needs.within(known) && self.set.get(name).is_none() {
+                if !needs.within(known) && !is_set(name) {
                     late.insert((*name).to_owned(), known.and(needs));
                     changed = true;
                 }

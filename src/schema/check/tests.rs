@@ -87,6 +87,18 @@ fn types() {
 }
 
 #[test]
+fn what_kubernetes_keeps_as_text() {
+    let object = |kind: &str, rest: &str| format!("apiVersion: v1\nkind: {kind}\nmetadata: {{name: x}}\n{rest}\n");
+    for rest in ["data: {asn: 65101}", "data: {a: true}", "dta: {a: b}"] {
+        assert_eq!(heads(&object("ConfigMap", rest)).len(), 1, "{rest}");
+    }
+    assert_eq!(heads(&object("Secret", "stringData: {port: 6443}")).len(), 1);
+    for rest in ["data:", "data: {a: \"1\"}\nimmutable: true", "binaryData: {a: AAAA}"] {
+        assert_eq!(heads(&object("ConfigMap", rest)), [""; 0], "{rest}");
+    }
+}
+
+#[test]
 fn a_value_of_another_release() {
     let text = "apiVersion: svc.dpu.nvidia.com/v1alpha1\nkind: DPUDeployment\nmetadata: {name: d}\nspec:\n  dpus: {bfb: b, flavor: f}\n  \
                 services: {}\n  serviceChains:\n    - ports: [{service: {name: a, interface: b}}]\n";

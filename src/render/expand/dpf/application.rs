@@ -13,7 +13,7 @@ use crate::source::Origin;
 use crate::yaml::write;
 
 /// Annotation with 16 hex digits of SHA-256 over the source.
-pub(super) const CONTENT_DIGEST: &str = "dpu-render.dev/content-digest";
+pub const CONTENT_DIGEST: &str = "dpu-render.dev/content-digest";
 const MANAGER: &str = "dpuservice-manager";
 
 /// Where Applications live and what they belong to.
@@ -123,6 +123,20 @@ impl Content {
         );
         let digest = (!cx.parity).then(|| Node::str(source_digest(&source), origin));
         Self { source, values, digest }
+    }
+}
+
+/// An Application after a patch: the digest of what was patched would say that nothing changed.
+#[must_use]
+pub fn redigest(before: &Node, after: Node) -> Node {
+    let path = ["metadata", "annotations", CONTENT_DIGEST];
+    let source = |node: &Node| node.at(&["spec", "source"]).cloned();
+    match (after.at(&path), source(before), source(&after)) {
+        (Some(carried), Some(old), Some(new)) if !old.same(&new) => {
+            let digest = Node::str(digest(&new.to_json().to_string()), carried.origin());
+            after.with_at(&path, digest)
+        }
+        _ => after,
     }
 }
 

@@ -30,6 +30,7 @@ mod values;
 
 use std::collections::BTreeMap;
 
+pub use application::{CONTENT_DIGEST, redigest};
 pub use operator_config::{RELEASE, ReleaseDefaults, WITHOUT};
 
 use super::{Expanded, Input};
@@ -172,6 +173,9 @@ fn expand_written_sets(cx: &mut Context<'_>, cards: &[Vec<Card<'_>>]) {
     }
 }
 
+/// Namespaces that every cluster has.
+const FROM_THE_START: [&str; 5] = ["", "default", "kube-system", "kube-public", "kube-node-lease"];
+
 /// The namespaces that the DPU clusters need, and what needs them.
 fn namespaces(parts: &Parts, ipams: &[&Node]) -> BTreeMap<String, Origin> {
     let on_cards = parts.services.values().filter(|part| !service::in_management(&part.node));
@@ -180,11 +184,20 @@ fn namespaces(parts: &Parts, ipams: &[&Node]) -> BTreeMap<String, Origin> {
     for node in objects.chain(ipams.iter().copied()) {
         namespaces.entry(namespace(node).to_owned()).or_insert_with(|| node.origin());
     }
-    // These are there from the start.
-    for name in ["", "default", "kube-system", "kube-public", "kube-node-lease"] {
+    for name in FROM_THE_START {
         namespaces.remove(name);
     }
     namespaces
+}
+
+/// Namespaces of a DPU cluster in which only the account of a credential request is. DPF itself fails until somebody makes them.
+fn account_namespaces(cx: &Context<'_>, cluster: usize, others: &BTreeMap<String, Origin>) -> BTreeMap<String, Origin> {
+    let accounts = cx.out.clusters[cluster].iter().filter(|node| node.text(&["kind"]) == Some("ServiceAccount"));
+    accounts
+        .map(|node| (namespace(node), node.origin()))
+        .filter(|(name, _)| !cx.parity && !others.contains_key(*name) && !FROM_THE_START.contains(name))
+        .map(|(name, origin)| (name.to_owned(), origin))
+        .collect()
 }
 
 /// Adds the namespaces that nobody wrote: in DPU clusters before everything else that is generated there, in the management
@@ -209,7 +222,9 @@ fn add_namespaces(cx: &mut Context<'_>, parts: &Parts, namespaces: &BTreeMap<Str
     let shared: Vec<Node> = namespaces.iter().map(|(name, origin)| make(name, None, *origin)).collect();
     for cluster in cx.clusters() {
         let wave = application::early_wave(cx, &cx.out.clusters[cluster]);
-        for ((name, origin), shared) in namespaces.iter().zip(&shared) {
+        let accounts = account_namespaces(cx, cluster, namespaces);
+        let own: Vec<Node> = accounts.iter().map(|(name, origin)| make(name, None, *origin)).collect();
+        for ((name, origin), shared) in namespaces.iter().zip(&shared).chain(accounts.iter().zip(&own)) {
             let theirs = cx.input.clusters.get(cluster).is_some_and(|objects| written(objects, name));
             if theirs || external(name, cx.cluster_name(cluster)) {
                 continue;

@@ -135,12 +135,20 @@ const COMPONENTS: [Component; 8] = [
     },
 ];
 
+/// Whether the site says that somebody else makes the configuration.
+fn external(cx: &Context<'_>) -> bool {
+    let made = &cx.input.site.external;
+    made.iter().any(|entry| entry.group == OPERATOR && entry.kind == "DPFOperatorConfig")
+}
+
 /// The site's configuration of the operator; more than one is a fault. `needed` says who cannot do without.
 pub(super) fn find<'a>(cx: &mut Context<'a>, needed: Option<(String, Origin)>) -> Option<&'a Node> {
     let found: Vec<_> = cx.of_kind(OPERATOR, "DPFOperatorConfig").collect();
     match (found.as_slice(), needed) {
         ([(_, one)], _) => return Some(one),
         ([], None) => {}
+        // Somebody else's: only the preview needs what is in it.
+        ([], Some(_)) if !cx.standalone() && external(cx) => {}
         ([], Some((who, origin))) => {
             cx.report(
                 Diagnostic::error(

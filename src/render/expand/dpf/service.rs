@@ -16,6 +16,8 @@ use super::secrets::Mirrored;
 use super::{cni_args, values};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::node::{EXPRESSION, Node};
+use crate::render::expand::ServiceValues;
+use crate::render::object::ObjectId;
 use crate::source::Origin;
 
 /// What the expansion of services reads beside the services.
@@ -146,10 +148,12 @@ fn expand_one(cx: &mut Context<'_>, around: &Surroundings<'_>, namespace: &str, 
             Some((_, content)) => content,
             None => content(cx, part, &node, annotation.as_deref(), target),
         };
-        if let Some(cluster) = target {
-            cx.out.values.push((cluster, name.to_owned(), content.values.clone()));
-        }
         let application = application(cx, around.argo, &frame, &content, target);
+        if let Some(cluster) = target {
+            let (service, values) = (name.to_owned(), content.values.clone());
+            let application = ObjectId::of(&application);
+            cx.out.values.push(ServiceValues { cluster, service, application, values });
+        }
         cx.out.management.push(application);
         last = Some((annotation, content));
     }
@@ -399,7 +403,7 @@ mod tests {
         };
         assert_eq!(digest("c0-same"), digest("c1-same"));
         assert_ne!(digest("c0-own"), digest("c1-own"));
-        let values: Vec<_> = expanded.values.iter().map(|(cluster, name, _)| (*cluster, name.as_str())).collect();
+        let values: Vec<_> = expanded.values.iter().map(|made| (made.cluster, made.service.as_str())).collect();
         assert_eq!(values, [(0, "own"), (1, "own"), (0, "same"), (1, "same")]);
     }
 
