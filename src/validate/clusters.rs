@@ -56,11 +56,14 @@ pub(super) fn cluster_name_reserved(context: &Context<'_>, faults: &mut Vec<Diag
             "clusters" => "is the destination of every DPU cluster's objects",
             _ => continue,
         };
-        faults.push(Diagnostic::error(
-            "cluster-name-reserved",
-            cluster.origin,
-            format!("a DPU cluster cannot be named `{}`: that {why}", cluster.name),
-        ));
+        faults.push(
+            Diagnostic::error(
+                "cluster-name-reserved",
+                context.cluster_origin(cluster, "name"),
+                format!("a DPU cluster cannot be named `{}`: that {why}", cluster.name),
+            )
+            .help("rename its DPUCluster, and the entry here"),
+        );
     }
 }
 
@@ -83,7 +86,7 @@ pub(super) fn cluster_object_missing(context: &Context<'_>, faults: &mut Vec<Dia
         }
         let fault = Diagnostic::error(
             "cluster-object-missing",
-            cluster.origin,
+            context.cluster_origin(cluster, "name"),
             format!(
                 "the site lists cluster `{}/{}`, and there is no DPUCluster of this name",
                 cluster.namespace, cluster.name
@@ -158,7 +161,7 @@ pub(super) fn inventory_cluster_unknown(context: &Context<'_>, faults: &mut Vec<
             faults.push(
                 Diagnostic::error(
                     "inventory-cluster-unknown",
-                    dpu.origin,
+                    dpu.cluster_origin,
                     format!(
                         "card `{}` of host `{}` joins cluster `{}`, which the site does not list",
                         dpu.node_name, host.name, dpu.cluster

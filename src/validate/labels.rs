@@ -192,7 +192,8 @@ impl Check<'_, '_> {
         if text.len() > LABEL {
             let message =
                 format!("label `{key}` of {id} has a value of {} characters, and Kubernetes takes {LABEL}", text.len());
-            self.push(Diagnostic::error("label-value-too-long", origin, message), upstream);
+            let help = format!("shorten it by {} characters", text.len() - LABEL);
+            self.push(Diagnostic::error("label-value-too-long", origin, message).help(help), upstream);
         } else if let Some(why) = label_value_fault(text) {
             let message = format!("`{text}` cannot be the value of label `{key}` of {id}");
             self.push(Diagnostic::error("label-value-invalid", origin, message).label(why), upstream);

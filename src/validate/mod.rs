@@ -35,7 +35,8 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::node::Node;
 use crate::render::expand::{Expanded, Input, Scope};
 use crate::render::object::ObjectId;
-use crate::site::{Mode, Site};
+use crate::site::{Cluster, Mode, Site};
+use crate::source::Origin;
 use view::Deployment;
 
 /// What DPF says to what the rule forbids. With `site.parity`, what upstream accepts is at most a warning.
@@ -223,6 +224,11 @@ impl<'a> Context<'a> {
             .collect()
     }
 
+    /// Whether expansion stopped at this place: what is wrong there has been said.
+    fn is_told(&self, origin: Origin) -> bool {
+        self.expanded.diagnostics.iter().any(|fault| fault.origin == origin)
+    }
+
     /// A fault that upstream does not see, of a rule whose other faults it does.
     fn accepted_upstream(&self, mut fault: Diagnostic) -> Diagnostic {
         if self.site.parity {
@@ -240,6 +246,13 @@ impl<'a> Context<'a> {
         self.objects(view::OPERATOR, "DPFOperatorConfig")
             .next()
             .map_or(&self.site.argocd.namespace, |(id, _)| &id.namespace)
+    }
+
+    /// Where the site's list gives a DPU cluster its `key`.
+    fn cluster_origin(&self, cluster: &Cluster, key: &str) -> Origin {
+        let entries = self.site.node.items(&["spec", "clusters"]);
+        let entry = entries.iter().find(|entry| entry.origin() == cluster.origin);
+        entry.and_then(|entry| entry.get(key)).map_or(cluster.origin, Node::origin)
     }
 
     /// Name of a DPU cluster, for messages.

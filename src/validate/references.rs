@@ -123,6 +123,7 @@ pub(super) fn credential_cluster_missing(context: &Context<'_>, faults: &mut Vec
             context.site.clusters.iter().any(|cluster| cluster.name == name && cluster.namespace == namespace);
         if listed_here
             || namespace.contains(EXPRESSION)
+            || context.is_told(target.origin())
             || context.object(PROVISIONING, "DPUCluster", namespace, name).is_some()
         {
             continue;

@@ -68,8 +68,8 @@ pub(super) fn secret_missing(context: &Context<'_>, faults: &mut Vec<Diagnostic>
             .note(need.reason)
             .help_if(nearest(&name, near).map(|near| format!("did you mean `{near}`?")))
             .help(format!(
-                "write an ExternalSecret or SealedSecret that makes it, or say in site.yaml that somebody else does:\nexternal:\n{}",
-                lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+                "write an ExternalSecret or SealedSecret that makes it, or say in site.yaml that somebody else does:\nspec:\n  external:\n{}",
+                lines.iter().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
             )),
         );
     }
@@ -194,12 +194,7 @@ type Found = (Where, Name, String, Origin);
 
 /// Every Secret that somebody needs.
 fn needs_of(context: &Context<'_>) -> Vec<Found> {
-    let mut found: Vec<Found> = context
-        .expanded
-        .secrets
-        .iter()
-        .map(|need| (need.cluster, (need.namespace.clone(), need.name.clone()), need.reason.clone(), need.origin))
-        .collect();
+    let mut found: Vec<Found> = Vec::new();
     for (id, node) in context.objects(OPERATOR, "DPFOperatorConfig") {
         for item in node.items(&["spec", "imagePullSecrets"]) {
             let Some(name) = known(item) else { continue };
@@ -216,6 +211,14 @@ fn needs_of(context: &Context<'_>) -> Vec<Found> {
             found.push((None, (id.namespace.to_string(), name.to_owned()), reason, at.origin()));
         }
     }
+    // Of two reasons the first is told: those above say what happens without.
+    found.extend(
+        context
+            .expanded
+            .secrets
+            .iter()
+            .map(|need| (need.cluster, (need.namespace.clone(), need.name.clone()), need.reason.clone(), need.origin)),
+    );
     let mut values = Values::default();
     let written = context.objects("argoproj.io", "Application").map(|(_, node)| node);
     let made = context.expanded.management.iter().filter(|node| node.text(&["kind"]) == Some("Application"));

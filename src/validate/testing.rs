@@ -183,6 +183,7 @@ impl Case {
                 labels: own(card),
                 vars: Node::map([], Origin::NONE),
                 origin: Origin::NONE,
+                cluster_origin: Origin::NONE,
             }],
             origin: Origin::NONE,
         });

@@ -182,6 +182,7 @@ fn inventory(objects: &mut BTreeMap<ObjectId, Node>, cluster: &str) -> Inventory
             labels: BTreeMap::new(),
             vars: Node::map([], Origin::NONE),
             origin: node.origin(),
+            cluster_origin: node.origin(),
         };
         let vars = Node::map([], Origin::NONE);
         hosts.push(Host { name: id.name.to_string(), labels, vars, dpus: vec![dpu], origin: node.origin() });
