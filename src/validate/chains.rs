@@ -183,6 +183,15 @@ pub(super) fn chain_port_in_cluster(context: &Context<'_>, faults: &mut Vec<Diag
         let Some(service) = deployment.service(name).filter(|service| service.in_cluster() == Some(true)) else {
             continue;
         };
+        // Its interfaces are what is wrong then: expansion has said so.
+        if !service.interfaces().is_empty()
+            && service
+                .configuration
+                .and_then(|node| node.get("spec"))
+                .is_some_and(|spec| context.is_told(spec.key_origin("interfaces")))
+        {
+            continue;
+        }
         let fault = Diagnostic::error(
             "chain-port-in-cluster",
             port.node.at(&["service", "name"]).map_or(port.origin, Node::origin),

@@ -22,6 +22,9 @@ pub(super) fn ipam_pool_unmatched(context: &Context<'_>, faults: &mut Vec<Diagno
     let resolution = context.resolution();
     for port in &resolution.ports {
         let (Some(ipam), Some(cluster)) = (port.ipam, port.no_pool_in) else { continue };
+        if context.is_told(place(ipam)) {
+            continue;
+        }
         let chain = &resolution.chains[port.chain];
         let wanted: Vec<String> = ipam
             .fields(&["matchLabels"])
@@ -71,7 +74,7 @@ pub(super) fn ipam_pool_unmatched(context: &Context<'_>, faults: &mut Vec<Diagno
 pub(super) fn ipam_pool_ambiguous(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
     let resolution = context.resolution();
     for port in resolution.ports.iter().filter(|port| port.pools.len() > 1) {
-        let Some(ipam) = port.ipam else { continue };
+        let Some(ipam) = port.ipam.filter(|ipam| !context.is_told(place(ipam))) else { continue };
         let pools: Vec<_> = port.pools.iter().map(|&at| &resolution.pools[at]).collect();
         let Some((a, b)) = pools.iter().enumerate().find_map(|(at, a)| {
             let meets = |b: &&&super::resolution::Candidate<'_>| {

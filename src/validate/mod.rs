@@ -35,7 +35,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::node::Node;
 use crate::render::expand::{Expanded, Input, Scope};
 use crate::render::object::ObjectId;
-use crate::site::{Cluster, Mode, Site};
+use crate::site::{Cluster, Mode, Release, Site};
 use crate::source::Origin;
 use view::Deployment;
 
@@ -109,6 +109,11 @@ pub const RULES: &[Rule] = &[
     rule("ipam-too-small", Accepts, addresses::ipam_too_small),
     rule("ipam-overlap", Accepts, addresses::ipam_overlap),
     rule("ipam-same-range", Accepts, addresses::ipam_same_range),
+    rule("bfb-missing", Accepts, references::bfb_missing),
+    rule("flavor-missing", Accepts, references::flavor_missing),
+    rule("template-missing", Refuses, references::template_missing),
+    rule("configuration-missing", Refuses, references::configuration_missing),
+    rule("service-name-mismatch", Refuses, references::service_name_mismatch),
     rule("service-without-chart", Accepts, references::service_without_chart),
     rule("deployment-without-dpusets", Accepts, references::deployment_without_dpusets),
     rule("credential-namespace", Accepts, references::credential_namespace),
@@ -235,6 +240,11 @@ impl<'a> Context<'a> {
             fault.severity = Severity::Warning;
         }
         fault
+    }
+
+    /// Whether expansion knows the release, so that it tells of what it misses itself.
+    fn is_expanded(&self) -> bool {
+        self.site.dpf <= Release::V25_1
     }
 
     fn is_standalone(&self) -> bool {

@@ -219,30 +219,43 @@ pub(super) fn name_too_long(context: &Context<'_>, faults: &mut Vec<Diagnostic>)
         });
         for service in &deployment.services {
             let key = &service.key;
-            check(Derived {
+            let derived = |name, becomes, made, upstream| Derived {
                 origin: service.origin,
-                name: deployment.service_id(key),
+                name,
                 limit: LABEL,
-                becomes: "the label `svc.dpu.nvidia.com/service`",
-                made: "`dpudeployment_<deployment>_<service>`",
-                upstream: false,
-            });
-            check(Derived {
-                origin: service.origin,
-                name: format!("dpuservice-{key}-version"),
-                limit: LABEL,
-                becomes: "the key of a Node label",
-                made: "`dpuservice-<service>-version`",
-                upstream: false,
-            });
-            check(Derived {
-                origin: service.origin,
-                name: format!("{dd}-{key}"),
-                limit: LABEL,
-                becomes: "the label `dpu.nvidia.com/dpuservice-name`",
-                made: "`<deployment>-<service>`",
-                upstream: true,
-            });
+                becomes,
+                made,
+                upstream,
+            };
+            let made = [
+                derived(
+                    format!("{dd}-{key}"),
+                    "the label `dpu.nvidia.com/dpuservice-name`",
+                    "`<deployment>-<service>`",
+                    true,
+                ),
+                derived(
+                    format!("dpuservice-{key}-version"),
+                    "the key of a Node label",
+                    "`dpuservice-<service>-version`",
+                    false,
+                ),
+                derived(
+                    deployment.service_id(key),
+                    "the label `svc.dpu.nvidia.com/service`",
+                    "`dpudeployment_<deployment>_<service>`",
+                    false,
+                ),
+            ];
+            // One mistake, told once: of what upstream refuses first, if that is what counts, else of the longest.
+            let longest = made
+                .into_iter()
+                .filter(|derived| derived.name.len() > LABEL)
+                .max_by_key(|derived| (derived.upstream && context.site.parity, derived.name.len()));
+            if let Some(longest) = longest {
+                check(longest);
+                continue;
+            }
             for interface in service.interfaces() {
                 let Some((name, node)) = interface.get("name").and_then(|node| Some((known(node)?, node))) else {
                     continue;
@@ -286,7 +299,8 @@ pub(super) fn release_name_too_long(context: &Context<'_>, faults: &mut Vec<Diag
                 (format!("{cluster}-{service}"), origin)
             }
         };
-        if release.len() > RELEASE && release.len() <= NAME {
+        // A service whose name is too long itself has been told of.
+        if release.len() > RELEASE && release.len() <= NAME && service.len() <= LABEL {
             faults.push(
                 Diagnostic::warning(
                     "release-name-too-long",

@@ -2,9 +2,147 @@
 
 use super::Context;
 use super::selector::known;
-use super::view::{PROVISIONING, SVC, listed, place};
+use super::view::{PROVISIONING, SVC, did_you_mean, listed, place};
 use crate::diagnostic::Diagnostic;
 use crate::node::{EXPRESSION, Node};
+use crate::render::object::ObjectId;
+
+/// D1: an image that nobody writes.
+pub(super) fn bfb_missing(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
+    images_missing(context, "BFB", &["bfb", "name"], "bfb", "bfb-missing", faults);
+}
+
+/// D2: a flavor that nobody writes.
+pub(super) fn flavor_missing(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
+    images_missing(context, "DPUFlavor", &["dpuFlavor"], "flavor", "flavor-missing", faults);
+}
+
+/// What DPUSets name, and DPUDeployments where expansion does not look: a card waits for it for ever.
+fn images_missing(
+    context: &Context<'_>,
+    kind: &'static str,
+    in_set: &[&str],
+    in_deployment: &str,
+    code: &'static str,
+    faults: &mut Vec<Diagnostic>,
+) {
+    let sets = context
+        .objects(PROVISIONING, "DPUSet")
+        .map(|(id, node)| (id, node.at(&["spec", "dpuTemplate", "spec"]).and_then(|spec| spec.at(in_set))));
+    let deployments = context
+        .deployments
+        .iter()
+        .filter(|_| !context.is_expanded())
+        .map(|deployment| (deployment.id, deployment.node.at(&["spec", "dpus", in_deployment])));
+    for (id, reference) in sets.chain(deployments) {
+        let Some((wanted, node)) = reference.and_then(|node| Some((known(node)?, node))) else { continue };
+        let external = || {
+            context.site.external.iter().any(|entry| {
+                entry.kind == kind
+                    && entry.group == PROVISIONING
+                    && entry.name == wanted
+                    && *entry.namespace == *id.namespace
+            })
+        };
+        // The operator brings this one, to its own namespace.
+        let shipped = || wanted == SHIPPED && (context.site.parity || !context.is_standalone());
+        if wanted.is_empty()
+            || id.namespace.contains(EXPRESSION)
+            || context.object(PROVISIONING, kind, &id.namespace, wanted).is_some()
+            || external()
+            || shipped()
+        {
+            continue;
+        }
+        faults.push(
+            missing(context, code, id, (PROVISIONING, kind), node, wanted).help(format!(
+                "write it, or name it under `external`: {{group: {PROVISIONING}, kind: {kind}, namespace: {}, name: {wanted}}}",
+                id.namespace
+            )),
+        );
+    }
+}
+
+/// The flavor that the operator brings along.
+const SHIPPED: &str = "dpf-provisioning-hbn-ovn";
+
+fn missing(
+    context: &Context<'_>,
+    code: &'static str,
+    id: &ObjectId,
+    (group, kind): (&str, &'static str),
+    node: &Node,
+    wanted: &str,
+) -> Diagnostic {
+    let here = || context.objects(group, kind).filter(|(other, _)| other.namespace == id.namespace);
+    let elsewhere = context.objects(group, kind).find(|(other, _)| &*other.name == wanted);
+    let fault =
+        Diagnostic::error(code, node.origin(), format!("{id} refers to {kind} `{wanted}`, which does not exist"))
+            .label(format!("no {kind} of this name in namespace `{}`", id.namespace))
+            .help_if(did_you_mean(wanted, here().map(|(other, _)| &*other.name)));
+    match elsewhere {
+        Some((other, node)) => fault.note_at(
+            format!("there is one in namespace `{}`, where it is not looked for", other.namespace),
+            place(node),
+        ),
+        None => fault,
+    }
+}
+
+/// D3: a service without a template.
+pub(super) fn template_missing(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
+    parts_missing(context, "serviceTemplate", "DPUServiceTemplate", "template-missing", faults);
+}
+
+/// D5: a service without a configuration.
+pub(super) fn configuration_missing(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
+    parts_missing(context, "serviceConfiguration", "DPUServiceConfiguration", "configuration-missing", faults);
+}
+
+/// Where expansion looks, it tells of this itself.
+fn parts_missing(
+    context: &Context<'_>,
+    field: &str,
+    kind: &'static str,
+    code: &'static str,
+    faults: &mut Vec<Diagnostic>,
+) {
+    for deployment in context.deployments.iter().filter(|_| !context.is_expanded()) {
+        for entry in deployment.node.fields(&["spec", "services"]) {
+            let Some((wanted, node)) = entry.value.get(field).and_then(|node| Some((known(node)?, node))) else {
+                continue;
+            };
+            if context.object(SVC, kind, &deployment.id.namespace, wanted).is_none() {
+                faults.push(missing(context, code, deployment.id, (SVC, kind), node, wanted));
+            }
+        }
+    }
+}
+
+/// D4, D6: a template or configuration that was written for another service.
+pub(super) fn service_name_mismatch(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
+    for deployment in context.deployments.iter().filter(|_| !context.is_expanded()) {
+        for service in &deployment.services {
+            for part in [service.template, service.configuration].into_iter().flatten() {
+                let Some((name, node)) =
+                    part.at(&["spec", "deploymentServiceName"]).and_then(|node| Some((known(node)?, node)))
+                else {
+                    continue;
+                };
+                if name != &*service.key {
+                    let id = ObjectId::of(part);
+                    let message = format!("{id} is written for service `{name}`, but used by `{}`", service.key);
+                    faults.push(
+                        Diagnostic::error("service-name-mismatch", service.origin, message)
+                            .label(format!("key of `services` in {}", deployment.id))
+                            .note_at("its `deploymentServiceName`", node.origin())
+                            .help("the key under `services` and `deploymentServiceName` must be the same"),
+                    );
+                }
+            }
+        }
+    }
+}
 
 /// S12, P-60: a source in which Argo CD finds nothing.
 pub(super) fn service_without_chart(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
@@ -140,7 +278,7 @@ pub(super) fn credential_cluster_missing(context: &Context<'_>, faults: &mut Vec
         faults.push(match other {
             Some(cluster) => fault.help(format!("write `namespace: {}`", cluster.namespace)),
             None => fault
-                .help_if(super::view::did_you_mean(&asked, clusters.iter().map(String::as_str)))
+                .help_if(did_you_mean(&asked, clusters.iter().map(String::as_str)))
                 .note(format!("the DPU clusters are {}", listed(clusters.iter().map(String::as_str)))),
         });
     }
