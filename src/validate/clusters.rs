@@ -94,7 +94,13 @@ pub(super) fn cluster_object_missing(context: &Context<'_>, faults: &mut Vec<Dia
         );
         let mut objects = context.objects(PROVISIONING, "DPUCluster");
         let other = objects.find(|(id, _)| *id.name == *cluster.name);
-        let names: Vec<_> = context.objects(PROVISIONING, "DPUCluster").map(|(id, _)| &*id.name).collect();
+        // One that the list has too is not what was meant.
+        let unlisted = |name: &str| context.site.clusters.iter().all(|cluster| cluster.name != name);
+        let names: Vec<_> = context
+            .objects(PROVISIONING, "DPUCluster")
+            .map(|(id, _)| &*id.name)
+            .filter(|name| unlisted(name))
+            .collect();
         faults.push(match other {
             Some((id, node)) => fault
                 .note_at(format!("its DPUCluster is in namespace `{}`", id.namespace), place(node))
@@ -111,6 +117,7 @@ pub(super) fn cluster_object_missing(context: &Context<'_>, faults: &mut Vec<Dia
 pub(super) fn cluster_unlisted(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
     let list = context.site.node.at(&["spec", "clusters"]).map_or(context.site.node.origin(), Node::origin);
     let names: BTreeSet<&str> = context.site.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    let made: BTreeSet<&str> = context.objects(PROVISIONING, "DPUCluster").map(|(id, _)| &*id.name).collect();
     for (id, node) in context.objects(PROVISIONING, "DPUCluster") {
         if id.name.contains(crate::node::EXPRESSION) {
             continue;
@@ -122,7 +129,7 @@ pub(super) fn cluster_unlisted(context: &Context<'_>, faults: &mut Vec<Diagnosti
         faults.push(
             Diagnostic::error("cluster-unlisted", place(node), format!("{id} is not in the site's `clusters`"))
                 .note_at("the list", list)
-                .help_if(did_you_mean(&id.name, context.site.clusters.iter().map(|cluster| cluster.name.as_str())))
+                .help_if(did_you_mean(&id.name, names.iter().copied().filter(|name| !made.contains(name))))
                 .help(format!("add `- {{name: {}, namespace: {}}}` to `spec.clusters`", id.name, id.namespace)),
         );
     }

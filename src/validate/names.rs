@@ -299,7 +299,7 @@ pub(super) fn release_name_too_long(context: &Context<'_>, faults: &mut Vec<Diag
                 (format!("{cluster}-{service}"), origin)
             }
         };
-        // A service whose name is too long itself has been told of.
+        // One whose name is too long itself has been told of.
         if release.len() > RELEASE && release.len() <= NAME && service.len() <= LABEL {
             faults.push(
                 Diagnostic::warning(
@@ -317,6 +317,10 @@ pub(super) fn release_name_too_long(context: &Context<'_>, faults: &mut Vec<Diag
     }
     for deployment in &context.deployments {
         for service in &deployment.services {
+            // A service whose name is too long for DPF has been told of.
+            if deployment.service_id(&service.key).len() > LABEL {
+                continue;
+            }
             let source = service.template.and_then(|node| node.at(&["spec", "helmChart", "source"]));
             let name = format!("{}-{}", deployment.id.name, service.key);
             one(name, service.in_cluster() == Some(true), source, service.origin);

@@ -54,12 +54,12 @@ fn images_missing(
         {
             continue;
         }
-        faults.push(
-            missing(context, code, id, (PROVISIONING, kind), node, wanted).help(format!(
-                "write it, or name it under `external`: {{group: {PROVISIONING}, kind: {kind}, namespace: {}, name: {wanted}}}",
-                id.namespace
-            )),
-        );
+        let fault = missing(context, code, id, (PROVISIONING, kind), node, wanted).help(format!(
+            "write it, or name it under `external`: {{group: {PROVISIONING}, kind: {kind}, namespace: {}, name: {wanted}}}",
+            id.namespace
+        ));
+        // A DPUDeployment says in its conditions what it waits for; a DPUSet makes its DPUs.
+        faults.push(if &*id.kind == "DPUSet" { context.accepted_upstream(fault) } else { fault });
     }
 }
 

@@ -35,20 +35,26 @@ pub(super) fn secret_missing(context: &Context<'_>, faults: &mut Vec<Diagnostic>
         if made.has(context, cluster, &name) {
             continue;
         }
+        // Where DPF copies it, it is the original that is missing.
+        let cluster = cluster.filter(|_| !is_mirrored(context, &name.0));
         let need = needs.entry(name).or_insert_with(|| Need { reason, origin, clusters: BTreeSet::new() });
         need.clusters.insert(cluster);
     }
     for ((namespace, name), need) in needs {
         let names: Vec<&str> =
             need.clusters.iter().map(|at| at.map_or("management", |index| context.cluster_name(index))).collect();
-        let in_all = names.len() > 1 && names.len() == context.site.clusters.len() && !need.clusters.contains(&None);
-        let place = if in_all {
-            "every DPU cluster".to_owned()
-        } else if names == ["management"] {
-            "the management cluster".to_owned()
-        } else {
-            format!("cluster {}", super::view::listed(names.iter().copied()))
+        let in_management = need.clusters.contains(&None);
+        let own: Vec<&str> = need.clusters.iter().flatten().map(|index| context.cluster_name(*index)).collect();
+        let all = own.len() > 1 && own.len() == context.site.clusters.len();
+        let in_all = all && !in_management;
+        let own = match own.as_slice() {
+            [] => None,
+            _ if all => Some("every DPU cluster".to_owned()),
+            [one] => Some(format!("DPU cluster `{one}`")),
+            some => Some(format!("DPU clusters {}", super::view::listed(some.iter().copied()))),
         };
+        let management = in_management.then(|| "the management cluster".to_owned());
+        let place = management.into_iter().chain(own).collect::<Vec<_>>().join(" and in ");
         let entry = |destination: Option<&str>| {
             let destination = destination.map(|name| format!(", destination: {name}")).unwrap_or_default();
             format!("- {{kind: Secret, namespace: {namespace}, name: {name}{destination}}}")
