@@ -113,8 +113,8 @@ const CASES: &[Case] = &[
     ),
     // A change: `diff` says it.
     accepted("ipam-update", Nobody, &[]),
-    refused("operator-bad-references", Rules, &["operator-image", "operator-pvc-blank"]),
-    refused("operator-bad-references", Expansion, &[]),
+    refused("operator-bad-references", Rules, &["operator-pvc-blank"]),
+    refused("operator-bad-references", Expansion, &["image-reference"]),
     refused("operator-config-none", Expansion, &[]),
     refused("operator-config-schema", Fields, &[]),
     refused("operator-config-twice", Expansion, &[]),
