@@ -115,6 +115,7 @@ pub const RULES: &[Rule] = &[
     rule("configuration-missing", Refuses, references::configuration_missing),
     rule("service-name-mismatch", Refuses, references::service_name_mismatch),
     rule("service-without-chart", Accepts, references::service_without_chart),
+    rule("values-node-selector", Accepts, references::values_node_selector),
     rule("deployment-without-dpusets", Accepts, references::deployment_without_dpusets),
     rule("credential-namespace", Accepts, references::credential_namespace),
     rule("credential-duration", Refuses, references::credential_duration),

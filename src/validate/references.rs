@@ -6,6 +6,7 @@ use super::view::{PROVISIONING, SVC, did_you_mean, listed, place};
 use crate::diagnostic::Diagnostic;
 use crate::node::{EXPRESSION, Node};
 use crate::render::object::ObjectId;
+use crate::source::Origin;
 
 /// D1: an image that nobody writes.
 pub(super) fn bfb_missing(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
@@ -172,6 +173,43 @@ pub(super) fn service_without_chart(context: &Context<'_>, faults: &mut Vec<Diag
                     .note_at("the registry", source.get("repoURL").map_or(origin, Node::origin))
                     .help("write `chart: <name>`"),
                 );
+            }
+        }
+    }
+}
+
+/// P-11: what free-form values say of the nodes, where DPF says it too.
+pub(super) fn values_node_selector(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
+    let mut one = |owner: &dyn std::fmt::Display, values: Option<&Node>, why: &str, typed: Option<Origin>| {
+        let Some(daemon_set) = values.and_then(|values| values.get("serviceDaemonSet")) else { return };
+        if daemon_set.get("nodeSelector").is_none_or(Node::is_null) {
+            return;
+        }
+        let fault = Diagnostic::warning(
+            "values-node-selector",
+            daemon_set.key_origin("nodeSelector"),
+            format!("{owner} sets `serviceDaemonSet.nodeSelector` in its Helm values, which DPF overwrites"),
+        );
+        faults.push(match typed {
+            Some(origin) => fault.note_at(why, origin).help("choose the nodes there, and take this away"),
+            None => fault.note(why).help("choose the cards by the `nodeSelector` of `dpuSets`, and take this away"),
+        });
+    };
+    for (id, node) in context.objects(SVC, "DPUService") {
+        let typed = node.at(&["spec", "serviceDaemonSet"]).filter(|typed| typed.get("nodeSelector").is_some());
+        if let Some(typed) = typed {
+            let place = Some(typed.key_origin("nodeSelector"));
+            one(id, node.at(&["spec", "helmChart", "values"]), "`spec.serviceDaemonSet.nodeSelector` wins", place);
+        }
+    }
+    for deployment in &context.deployments {
+        let why = format!("services of {} run where its version labels are", deployment.id);
+        for service in deployment.services.iter().filter(|service| service.in_cluster() == Some(false)) {
+            let template = service.template.map(|node| (node, &["spec", "helmChart", "values"][..]));
+            let configuration =
+                service.configuration.map(|node| (node, &["spec", "serviceConfiguration", "helmChart", "values"][..]));
+            for (node, path) in [template, configuration].into_iter().flatten() {
+                one(&ObjectId::of(node), node.at(path), &why, None);
             }
         }
     }
