@@ -188,9 +188,13 @@ pub(super) fn ipam_cidr(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
         };
         if matches!(net, IpNet::V6(_)) && pool.mode != Mode::Written {
             let message = format!("`{}` of {} is `{text}`, which is not IPv4", pool.field, pool.id);
-            faults.push(context.accepted_upstream(
-                pool.fault(context, CODE, origin, message).help("DPF's pools are IPv4; the webhook does not say so"),
-            ));
+            faults.push(
+                context.accepted_upstream(
+                    pool.fault(context, CODE, origin, message)
+                        .note("DPF's pools are IPv4; the webhook does not say so")
+                        .help("write a network as `192.168.0.0/20`"),
+                ),
+            );
         } else if net.addr() != net.network() {
             let message = format!("`{}` of {} is `{text}`, which is an address in a network", pool.field, pool.id);
             faults.push(context.accepted_upstream(
@@ -314,7 +318,9 @@ pub(super) fn ipam_allocation(context: &Context<'_>, faults: &mut Vec<Diagnostic
                 let message = format!("nodes `{a}` and `{b}` have the same allocation `{first}` in {}", pool.id);
                 faults.push(
                     context.accepted_upstream(
-                        pool.fault(context, CODE, *origin, message).note_at(format!("of `{a}`"), *at),
+                        pool.fault(context, CODE, *origin, message)
+                            .note_at(format!("that of `{a}`"), *at)
+                            .help("give each node its own"),
                     ),
                 );
             }

@@ -375,7 +375,10 @@ pub(super) fn node_selector_unsatisfied(context: &Context<'_>, faults: &mut Vec<
                     _ => format!("`{key}`"),
                 };
                 let given = if values.is_empty() { "" } else { " with this value" };
-                let origin = written.at(&["matchLabels", key]).map_or(written.origin(), Node::origin);
+                let labels = written.fields(&["matchLabels"]);
+                let origin = labels.iter().find(|entry| &*entry.key.text == key).map_or(written.origin(), |entry| {
+                    if values.is_empty() { entry.key.origin } else { entry.value.origin() }
+                });
                 let fault = Diagnostic::warning(
                     "node-selector-unsatisfied",
                     origin,

@@ -383,10 +383,9 @@ pub(super) fn dpuset_selects_nothing(context: &Context<'_>, faults: &mut Vec<Dia
                 let wanted = entry.value.as_str();
                 hosts.iter().all(|host| host.labels.get(&*entry.key.text).map(String::as_str) != wanted)
             });
-            let origin = lost
-                .map(|entry| entry.value.origin())
-                .or_else(|| Some(set.hosts.or(set.cards)?.origin()))
-                .unwrap_or(set.origin);
+            let has_key = |key: &str| hosts.iter().any(|host| host.labels.contains_key(key));
+            let wrong = |entry: &Entry| if has_key(&entry.key.text) { entry.value.origin() } else { entry.key.origin };
+            let origin = lost.map(wrong).or_else(|| Some(set.hosts.or(set.cards)?.origin())).unwrap_or(set.origin);
             let message = format!("{} takes no card of the inventory", set.name);
             let mut fault = Diagnostic::warning("dpuset-selects-nothing", origin, message)
                 .note(format!("the inventory's hosts are {}", listed(hosts.iter().map(|host| host.name.as_str()))));

@@ -237,13 +237,27 @@ pub(super) fn credential_namespace(context: &Context<'_>, faults: &mut Vec<Diagn
         for field in ["serviceAccount", "secret", "targetCluster"] {
             let Some(part) = node.at(&["spec", field]).filter(|part| part.as_map().is_some()) else { continue };
             if part.text(&["namespace"]).is_none_or(str::is_empty) {
+                // A DPU cluster that is not in `default` is missing, and that has been said.
+                let own = if field != "targetCluster" {
+                    &*id.namespace
+                } else if context.site.clusters.iter().any(|cluster| {
+                    cluster.namespace == "default" && Some(cluster.name.as_str()) == part.text(&["name"])
+                }) {
+                    "default"
+                } else {
+                    continue;
+                };
                 faults.push(
                     Diagnostic::warning(
                         "credential-namespace",
                         part.get("name").map_or(part.origin(), Node::origin),
                         format!("`{field}` of {id} names no namespace, which is `default`"),
                     )
-                    .help(format!("write `namespace: {}`, or `default` if that is meant", id.namespace)),
+                    .help(if own == "default" {
+                        "write `namespace: default`".to_owned()
+                    } else {
+                        format!("write `namespace: {own}`, or `default` if that is meant")
+                    }),
                 );
             }
         }

@@ -116,7 +116,12 @@ fn cluster_types_and_names() {
     assert!(of("kamaji").is_empty() && of("static").is_empty() && of("example.com/x").is_empty());
     let unlisted = site(&cluster("edga", "type: kamaji"));
     assert_eq!(unlisted.of("cluster-unlisted"), ["4"]);
-    assert!(unlisted.text("cluster-unlisted").contains("did you mean `edge`?"));
+    assert!(unlisted.text("cluster-unlisted").contains("add `- {name: edga, namespace: prov}`"));
+    // A misspelt name is told of once, where the list has it.
+    let mut misspelt = site(&cluster("edga", "type: kamaji"));
+    misspelt.site.external.clear();
+    assert_eq!(misspelt.found(), ["cluster-object-missing -"]);
+    assert!(misspelt.text("cluster-object-missing").contains("did you mean `edga`?"));
     let two = cluster("edge", "type: kamaji")
         + &cluster("edge", "type: kamaji").replace("prov,", "w,").replace("namespace: prov", "namespace: west");
     assert_eq!(site(&two).of("cluster-name-twice"), ["9"]);
