@@ -8,7 +8,7 @@ use super::view::{PROVISIONING, did_you_mean, listed, place};
 use crate::diagnostic::{Diagnostic, Severity, nearest};
 use crate::node::Node;
 use crate::render::object::ObjectId;
-use crate::site::Cluster;
+use crate::site::{Cluster, Dpu, Host};
 
 /// P-36: the pattern of the CRD is not anchored.
 pub(super) fn cluster_type(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
@@ -178,20 +178,30 @@ pub(super) fn cluster_kubeconfig_missing(context: &Context<'_>, faults: &mut Vec
 /// A card that joins no cluster of the site.
 pub(super) fn inventory_cluster_unknown(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
     let names: BTreeSet<&str> = context.site.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    // A DPUCluster that the list lacks has been told of.
+    let made: BTreeSet<&str> = context.objects(PROVISIONING, "DPUCluster").map(|(id, _)| &*id.name).collect();
+    let known = |name: &str| names.contains(name) || made.contains(name);
+    // One mistake, told at the first card.
+    let mut lost: BTreeMap<&str, (&Host, &Dpu, usize)> = BTreeMap::new();
     for host in &context.input.inventory.hosts {
-        for dpu in host.dpus.iter().filter(|dpu| !names.contains(dpu.cluster.as_str())) {
-            faults.push(
-                Diagnostic::error(
-                    "inventory-cluster-unknown",
-                    dpu.cluster_origin,
-                    format!(
-                        "card `{}` of host `{}` joins cluster `{}`, which the site does not list",
-                        dpu.node_name, host.name, dpu.cluster
-                    ),
-                )
-                .note(format!("the clusters are {}", listed(names.iter().copied())))
-                .help_if(did_you_mean(&dpu.cluster, names.iter().copied())),
-            );
+        for dpu in host.dpus.iter().filter(|dpu| !known(&dpu.cluster)) {
+            lost.entry(&dpu.cluster).or_insert((host, dpu, 0)).2 += 1;
         }
+    }
+    for (cluster, (host, dpu, count)) in lost {
+        let card = format!("card `{}` of host `{}`", dpu.node_name, host.name);
+        let (cards, join) = match count {
+            1 => (card, "joins"),
+            _ => (format!("{card} and {} more", count - 1), "join"),
+        };
+        faults.push(
+            Diagnostic::error(
+                "inventory-cluster-unknown",
+                dpu.cluster_origin,
+                format!("{cards} {join} cluster `{cluster}`, which the site does not list"),
+            )
+            .note(format!("the clusters are {}", listed(names.iter().copied())))
+            .help_if(did_you_mean(cluster, names.iter().copied())),
+        );
     }
 }

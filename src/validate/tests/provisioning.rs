@@ -133,4 +133,7 @@ fn cluster_types_and_names() {
     let mut lost = site("").host("w1", &[], &[]);
     lost.inventory.hosts[0].dpus[0].cluster = "egde".into();
     assert!(lost.text("inventory-cluster-unknown").contains("did you mean `edge`?"));
+    let mut two = site("").host("w1", &[], &[]).host("w2", &[], &[]);
+    two.inventory.hosts.iter_mut().for_each(|host| host.dpus[0].cluster = "egde".into());
+    assert!(two.text("inventory-cluster-unknown").contains("host `w1` and 1 more join cluster `egde`"));
 }
