@@ -211,6 +211,8 @@ pub struct Dpu {
     pub vars: Node,
     /// Where the entry begins.
     pub origin: Origin,
+    /// Where its cluster is named.
+    pub cluster_origin: Origin,
 }
 
 /// Our kinds.

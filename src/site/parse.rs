@@ -333,6 +333,7 @@ fn dpu(node: &Node, host: &str, diagnostics: &mut Vec<Diagnostic>) -> Dpu {
     let derived = || format!("{}-{}", host.to_lowercase(), pci.as_deref().unwrap_or_default().replace(':', "-"));
     Dpu {
         node_name: given.unwrap_or_else(derived),
+        cluster_origin: fields.origin("cluster"),
         cluster: fields.required("cluster").unwrap_or_default(),
         serial: fields.string("serial"),
         labels: fields.strings("labels"),

@@ -154,15 +154,18 @@ pub(super) fn ipam_mode(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
                     .help("`ipv4Network` gives each node a subnet, `ipv4Subnet` a block of one shared subnet"),
                 );
             }
-            (Some(network), Some(subnet)) => faults.push(
-                Diagnostic::error(
-                    "ipam-mode",
-                    subnet.origin(),
-                    format!("{id} has both `ipv4Network` and `ipv4Subnet`"),
-                )
-                .note_at("`ipv4Network` is here", network.origin())
-                .help("keep one of them, or write a second DPUServiceIPAM"),
-            ),
+            (Some(_), Some(_)) => {
+                let key = |key| node.get("spec").map_or(place(node), |spec| spec.key_origin(key));
+                faults.push(
+                    Diagnostic::error(
+                        "ipam-mode",
+                        key("ipv4Subnet"),
+                        format!("{id} has both `ipv4Network` and `ipv4Subnet`"),
+                    )
+                    .note_at("`ipv4Network` is here", key("ipv4Network"))
+                    .help("keep one of them, or write a second DPUServiceIPAM"),
+                );
+            }
             _ => {}
         }
     }
@@ -185,9 +188,13 @@ pub(super) fn ipam_cidr(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
         };
         if matches!(net, IpNet::V6(_)) && pool.mode != Mode::Written {
             let message = format!("`{}` of {} is `{text}`, which is not IPv4", pool.field, pool.id);
-            faults.push(context.accepted_upstream(
-                pool.fault(context, CODE, origin, message).help("DPF's pools are IPv4; the webhook does not say so"),
-            ));
+            faults.push(
+                context.accepted_upstream(
+                    pool.fault(context, CODE, origin, message)
+                        .note("DPF's pools are IPv4; the webhook does not say so")
+                        .help("write a network as `192.168.0.0/20`"),
+                ),
+            );
         } else if net.addr() != net.network() {
             let message = format!("`{}` of {} is `{text}`, which is an address in a network", pool.field, pool.id);
             faults.push(context.accepted_upstream(
@@ -247,7 +254,11 @@ pub(super) fn ipam_exclusion(context: &Context<'_>, faults: &mut Vec<Diagnostic>
             faults.push(if text.parse::<IpNet>().is_ok() {
                 fault.help("exclusions are single addresses: list each one")
             } else {
-                fault.note_at("the network", pool.origin("network"))
+                fault.note_at("the network", pool.origin("network")).help(format!(
+                    "write an address from `{}` to `{}`, or leave it out",
+                    net.network(),
+                    net.broadcast()
+                ))
             });
         }
     }
@@ -272,6 +283,10 @@ pub(super) fn ipam_allocation(context: &Context<'_>, faults: &mut Vec<Diagnostic
                 faults.push(fault.help_if(did_you_mean(node, nodes.iter().copied())));
             }
             let Some(text) = known(&entry.value) else { continue };
+            let at = match text.parse::<IpNet>() {
+                Ok(given) if net.contains(&given.addr()) => ("the size of a node's subnet", pool.origin("prefixSize")),
+                _ => ("the network", pool.origin("network")),
+            };
             let message = match text.parse::<IpNet>() {
                 Err(_) => format!("allocation `{text}` of node `{node}` in {} is not a network", pool.id),
                 Ok(given) if !net.contains(&given.addr()) => {
@@ -288,7 +303,12 @@ pub(super) fn ipam_allocation(context: &Context<'_>, faults: &mut Vec<Diagnostic
                     continue;
                 }
             };
-            faults.push(pool.fault(context, CODE, origin, message).note_at("the network", pool.origin("network")));
+            let length = prefix.map_or_else(|| "subnet".to_owned(), |prefix| format!("/{prefix}"));
+            faults.push(
+                pool.fault(context, CODE, origin, message)
+                    .note_at(at.0, at.1)
+                    .help(format!("write a {length} of `{}`", net.trunc())),
+            );
         }
         // All are of one length, so that those which overlap are equal.
         taken.sort_by_key(|(net, _, _)| *net);
@@ -298,7 +318,9 @@ pub(super) fn ipam_allocation(context: &Context<'_>, faults: &mut Vec<Diagnostic
                 let message = format!("nodes `{a}` and `{b}` have the same allocation `{first}` in {}", pool.id);
                 faults.push(
                     context.accepted_upstream(
-                        pool.fault(context, CODE, *origin, message).note_at(format!("of `{a}`"), *at),
+                        pool.fault(context, CODE, *origin, message)
+                            .note_at(format!("that of `{a}`"), *at)
+                            .help("give each node its own"),
                     ),
                 );
             }
@@ -321,7 +343,8 @@ pub(super) fn ipam_gateway(context: &Context<'_>, faults: &mut Vec<Diagnostic>) 
                 };
                 faults.push(
                     pool.fault(context, CODE, pool.origin("gateway"), message)
-                        .note_at("the subnet", pool.origin("subnet")),
+                        .note_at("the subnet", pool.origin("subnet"))
+                        .help(format!("write an address of `{}`", net.trunc())),
                 );
             }
             Mode::Network => {
@@ -412,7 +435,8 @@ pub(super) fn ipam_block(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
                 format!("`perNodeIPCount` of {} is {count}, and its subnet `{net}` has {usable} addresses", pool.id);
             faults.push(
                 pool.fault(context, "ipam-block", pool.origin("perNodeIPCount"), message)
-                    .note_at("the subnet", pool.origin("subnet")),
+                    .note_at("the subnet", pool.origin("subnet"))
+                    .help("write how many each card takes; the subnet has to do for all of them"),
             );
         }
     }
@@ -448,7 +472,11 @@ pub(super) fn ipam_too_small(context: &Context<'_>, faults: &mut Vec<Diagnostic>
                 format!("{} has room for {parts} cards, and the inventory has {cards} in one cluster", pool.id);
             let mut fault = pool.fault(context, "ipam-too-small", pool.origin(pool.field), message);
             fault.severity = crate::diagnostic::Severity::Warning;
-            faults.push(fault.note_at("what each card takes", pool.origin(key)));
+            faults.push(
+                fault
+                    .note_at("what each card takes", pool.origin(key))
+                    .help("give it a larger range, or each card less"),
+            );
         }
     }
 }

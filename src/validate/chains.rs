@@ -105,11 +105,11 @@ fn explain_unmatched(
             in_use.entry(format!("{key}={value}")).or_insert(candidate);
         }
     }
-    let mut fault = fault.label(format!(
-        "matches none of the {} interface{} here",
-        here.len(),
-        if here.len() == 1 { "" } else { "s" }
-    ));
+    let mut fault = fault.label(match here.len() {
+        0 => "there is no interface here".to_owned(),
+        1 => "does not match the only interface here".to_owned(),
+        count => format!("matches none of the {count} interfaces here"),
+    });
     if let Some(near) = asked.iter().find_map(|word| nearest(word, in_use.keys().map(String::as_str))) {
         fault = fault.note_at(format!("`{near}` is on {}", in_use[near].name), in_use[near].origin);
         return fault.help(format!("did you mean `{}`?", near.replacen('=', ": ", 1)));
@@ -183,6 +183,15 @@ pub(super) fn chain_port_in_cluster(context: &Context<'_>, faults: &mut Vec<Diag
         let Some(service) = deployment.service(name).filter(|service| service.in_cluster() == Some(true)) else {
             continue;
         };
+        // Its interfaces are what is wrong then: expansion has said so.
+        if !service.interfaces().is_empty()
+            && service
+                .configuration
+                .and_then(|node| node.get("spec"))
+                .is_some_and(|spec| context.is_told(spec.key_origin("interfaces")))
+        {
+            continue;
+        }
         let fault = Diagnostic::error(
             "chain-port-in-cluster",
             port.node.at(&["service", "name"]).map_or(port.origin, Node::origin),
@@ -253,7 +262,8 @@ pub(super) fn chain_single_port(context: &Context<'_>, faults: &mut Vec<Diagnost
                         switch.key_origin("ports"),
                         format!("switch {} of {} has one port: no traffic can pass", index + 1, chain.name),
                     )
-                    .note_at("the chain", chain.origin),
+                    .note_at("the chain", chain.origin)
+                    .help("add the port that it is to be connected to, or take the switch away"),
                 );
             }
         }
@@ -275,7 +285,8 @@ pub(super) fn chain_vlan(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
                 format!("{} has a port on {}, of type `vlan`", resolution.chains[port.chain].name, vlan.name),
             )
             .note_at("the interface", vlan.origin)
-            .help("DPF's per-node controller makes no port for a vlan interface: the whole chain waits"),
+            .note("DPF's per-node controller makes no port for a vlan interface: the whole chain waits")
+            .help("take the port away, or let the service tag its packets"),
         );
     }
 }
@@ -359,12 +370,20 @@ pub(super) fn node_selector_unsatisfied(context: &Context<'_>, faults: &mut Vec<
                 }
                 let values: Vec<&str> =
                     given.iter().filter(|(name, _)| *name == key).map(|(_, value)| *value).collect();
+                let asked = match requirement.values.as_slice() {
+                    [value] => format!("`{key}={value}`"),
+                    _ => format!("`{key}`"),
+                };
+                let given = if values.is_empty() { "" } else { " with this value" };
+                let labels = written.fields(&["matchLabels"]);
+                let origin = labels.iter().find(|entry| &*entry.key.text == key).map_or(written.origin(), |entry| {
+                    if values.is_empty() { entry.key.origin } else { entry.value.origin() }
+                });
                 let fault = Diagnostic::warning(
                     "node-selector-unsatisfied",
-                    written.origin(),
+                    origin,
                     format!(
-                        "{id} selects nodes by `{key}`, which no DPUSet and no inventory entry gives{}",
-                        if values.is_empty() { "" } else { " with this value" }
+                        "{id} selects nodes by {asked}, a label that no DPUSet and no card of the inventory has{given}"
                     ),
                 );
                 faults.push(if values.is_empty() {

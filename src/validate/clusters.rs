@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Context;
 use super::selector::known;
 use super::view::{PROVISIONING, did_you_mean, listed, place};
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Severity, nearest};
 use crate::node::Node;
+use crate::render::object::ObjectId;
+use crate::site::{Cluster, Dpu, Host};
 
 /// P-36: the pattern of the CRD is not anchored.
 pub(super) fn cluster_type(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
@@ -56,34 +58,47 @@ pub(super) fn cluster_name_reserved(context: &Context<'_>, faults: &mut Vec<Diag
             "clusters" => "is the destination of every DPU cluster's objects",
             _ => continue,
         };
-        faults.push(Diagnostic::error(
-            "cluster-name-reserved",
-            cluster.origin,
-            format!("a DPU cluster cannot be named `{}`: that {why}", cluster.name),
-        ));
+        faults.push(
+            Diagnostic::error(
+                "cluster-name-reserved",
+                context.cluster_origin(cluster, "name"),
+                format!("a DPU cluster cannot be named `{}`: that {why}", cluster.name),
+            )
+            .help("rename its DPUCluster, and the entry here"),
+        );
     }
+}
+
+/// Names and namespaces of the clusters that somebody else makes.
+fn externals<'a>(context: &Context<'a>) -> BTreeSet<(&'a str, &'a str)> {
+    let entries = context.site.external.iter().filter(|entry| entry.kind == "DPUCluster");
+    entries.map(|entry| (entry.name.as_str(), entry.namespace.as_str())).collect()
+}
+
+fn is_external(externals: &BTreeSet<(&str, &str)>, cluster: &Cluster) -> bool {
+    ["", &cluster.namespace].iter().any(|namespace| externals.contains(&(cluster.name.as_str(), namespace)))
+}
+
+/// The `DPUCluster` that a misspelt name of the list may mean: one that the list does not have.
+fn meant<'a>(context: &Context<'a>, name: &str) -> Option<(&'a ObjectId, &'a Node)> {
+    let unlisted = |name: &str| context.site.clusters.iter().all(|cluster| cluster.name != name);
+    let objects = || context.objects(PROVISIONING, "DPUCluster").filter(|(id, _)| unlisted(&id.name));
+    let near = nearest(name, objects().map(|(id, _)| &*id.name))?;
+    objects().find(|(id, _)| &*id.name == near)
 }
 
 /// A cluster of the site that nobody makes.
 pub(super) fn cluster_object_missing(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
-    let external: BTreeSet<(&str, &str)> = context
-        .site
-        .external
-        .iter()
-        .filter(|entry| entry.kind == "DPUCluster")
-        .map(|entry| (entry.name.as_str(), entry.namespace.as_str()))
-        .collect();
+    let externals = externals(context);
     for cluster in &context.site.clusters {
-        let is_external = |namespace: &str| external.contains(&(cluster.name.as_str(), namespace));
         if context.object(PROVISIONING, "DPUCluster", &cluster.namespace, &cluster.name).is_some()
-            || is_external("")
-            || is_external(&cluster.namespace)
+            || is_external(&externals, cluster)
         {
             continue;
         }
         let fault = Diagnostic::error(
             "cluster-object-missing",
-            cluster.origin,
+            context.cluster_origin(cluster, "name"),
             format!(
                 "the site lists cluster `{}/{}`, and there is no DPUCluster of this name",
                 cluster.namespace, cluster.name
@@ -91,12 +106,14 @@ pub(super) fn cluster_object_missing(context: &Context<'_>, faults: &mut Vec<Dia
         );
         let mut objects = context.objects(PROVISIONING, "DPUCluster");
         let other = objects.find(|(id, _)| *id.name == *cluster.name);
-        let names: Vec<_> = context.objects(PROVISIONING, "DPUCluster").map(|(id, _)| &*id.name).collect();
-        faults.push(match other {
-            Some((id, node)) => fault
+        faults.push(match (other, meant(context, &cluster.name)) {
+            (Some((id, node)), _) => fault
                 .note_at(format!("its DPUCluster is in namespace `{}`", id.namespace), place(node))
                 .help(format!("write `namespace: {}`", id.namespace)),
-            None => fault.help_if(did_you_mean(&cluster.name, names)).help(format!(
+            (None, Some((id, node))) => {
+                fault.note_at(format!("the list has no {id}"), place(node)).help(format!("did you mean `{}`?", id.name))
+            }
+            (None, None) => fault.help(format!(
                 "write the DPUCluster, or name it under `external`: {{group: {PROVISIONING}, kind: DPUCluster, namespace: {}, name: {}}}",
                 cluster.namespace, cluster.name
             )),
@@ -108,18 +125,26 @@ pub(super) fn cluster_object_missing(context: &Context<'_>, faults: &mut Vec<Dia
 pub(super) fn cluster_unlisted(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
     let list = context.site.node.at(&["spec", "clusters"]).map_or(context.site.node.origin(), Node::origin);
     let names: BTreeSet<&str> = context.site.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    // What a name of the list that has no object may mean is said there.
+    let externals = externals(context);
+    let made: BTreeSet<&str> = context.objects(PROVISIONING, "DPUCluster").map(|(id, _)| &*id.name).collect();
+    let lost = context
+        .site
+        .clusters
+        .iter()
+        .filter(|cluster| !made.contains(cluster.name.as_str()) && !is_external(&externals, cluster));
+    let told: BTreeSet<&str> = lost.filter_map(|cluster| Some(&*meant(context, &cluster.name)?.0.name)).collect();
     for (id, node) in context.objects(PROVISIONING, "DPUCluster") {
         if id.name.contains(crate::node::EXPRESSION) {
             continue;
         }
         // One in another namespace is said where the site lists it.
-        if names.contains(&*id.name) {
+        if names.contains(&*id.name) || told.contains(&*id.name) {
             continue;
         }
         faults.push(
             Diagnostic::error("cluster-unlisted", place(node), format!("{id} is not in the site's `clusters`"))
                 .note_at("the list", list)
-                .help_if(did_you_mean(&id.name, context.site.clusters.iter().map(|cluster| cluster.name.as_str())))
                 .help(format!("add `- {{name: {}, namespace: {}}}` to `spec.clusters`", id.name, id.namespace)),
         );
     }
@@ -153,20 +178,30 @@ pub(super) fn cluster_kubeconfig_missing(context: &Context<'_>, faults: &mut Vec
 /// A card that joins no cluster of the site.
 pub(super) fn inventory_cluster_unknown(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
     let names: BTreeSet<&str> = context.site.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    // A DPUCluster that the list lacks has been told of.
+    let made: BTreeSet<&str> = context.objects(PROVISIONING, "DPUCluster").map(|(id, _)| &*id.name).collect();
+    let known = |name: &str| names.contains(name) || made.contains(name);
+    // One mistake, told at the first card.
+    let mut lost: BTreeMap<&str, (&Host, &Dpu, usize)> = BTreeMap::new();
     for host in &context.input.inventory.hosts {
-        for dpu in host.dpus.iter().filter(|dpu| !names.contains(dpu.cluster.as_str())) {
-            faults.push(
-                Diagnostic::error(
-                    "inventory-cluster-unknown",
-                    dpu.origin,
-                    format!(
-                        "card `{}` of host `{}` joins cluster `{}`, which the site does not list",
-                        dpu.node_name, host.name, dpu.cluster
-                    ),
-                )
-                .note(format!("the clusters are {}", listed(names.iter().copied())))
-                .help_if(did_you_mean(&dpu.cluster, names.iter().copied())),
-            );
+        for dpu in host.dpus.iter().filter(|dpu| !known(&dpu.cluster)) {
+            lost.entry(&dpu.cluster).or_insert((host, dpu, 0)).2 += 1;
         }
+    }
+    for (cluster, (host, dpu, count)) in lost {
+        let card = format!("card `{}` of host `{}`", dpu.node_name, host.name);
+        let (cards, join) = match count {
+            1 => (card, "joins"),
+            _ => (format!("{card} and {} more", count - 1), "join"),
+        };
+        faults.push(
+            Diagnostic::error(
+                "inventory-cluster-unknown",
+                dpu.cluster_origin,
+                format!("{cards} {join} cluster `{cluster}`, which the site does not list"),
+            )
+            .note(format!("the clusters are {}", listed(names.iter().copied())))
+            .help_if(did_you_mean(cluster, names.iter().copied())),
+        );
     }
 }

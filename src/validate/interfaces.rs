@@ -52,7 +52,9 @@ pub(super) fn interface_name_twice(context: &Context<'_>, faults: &mut Vec<Diagn
             let Some((name, node)) = interface.get("name").and_then(|node| Some((known(node)?, node))) else {
                 continue;
             };
-            if let Some((first, origin)) = seen.insert(name.replace('_', "-"), (name, node.origin())) {
+            if let Some((first, origin)) = seen.insert(name.replace('_', "-"), (name, node.origin()))
+                && !context.is_told(interface.origin())
+            {
                 let message = if first == name {
                     format!("{id} has two interfaces named `{name}`")
                 } else {
@@ -242,11 +244,21 @@ pub(super) fn sf_count(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
             return;
         };
         if i64::try_from(wanted) != Ok(given) {
-            faults.push(Diagnostic::warning(
-                "sf-count",
-                origin,
-                format!("{owner} asks for {given} `{SF}`, and has {wanted} interfaces that take one each"),
-            ));
+            let has = match wanted {
+                0 => "no interface that takes one".to_owned(),
+                1 => "one interface that takes one".to_owned(),
+                _ => format!("{wanted} interfaces that take one each"),
+            };
+            let why = if i64::try_from(wanted).is_ok_and(|wanted| wanted > given) {
+                "the pod gets as many as its values ask for: the other interfaces stay away"
+            } else {
+                "each pod keeps what it asks for, and a card has few"
+            };
+            faults.push(
+                Diagnostic::warning("sf-count", origin, format!("{owner} asks for {given} `{SF}`, and has {has}"))
+                    .note(why)
+                    .help(format!("write `{SF}: {wanted}`")),
+            );
         }
     };
     for (id, node) in context.objects(SVC, "DPUService") {

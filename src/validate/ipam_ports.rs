@@ -8,6 +8,11 @@ use super::view::listed;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::node::Node;
 
+/// The part of a port that holds `ipam`.
+fn holder(port: &Node) -> &Node {
+    port.get("serviceInterface").or_else(|| port.get("service")).unwrap_or(port)
+}
+
 fn place(ipam: &Node) -> crate::source::Origin {
     ipam.key_origin("matchLabels")
 }
@@ -17,6 +22,9 @@ pub(super) fn ipam_pool_unmatched(context: &Context<'_>, faults: &mut Vec<Diagno
     let resolution = context.resolution();
     for port in &resolution.ports {
         let (Some(ipam), Some(cluster)) = (port.ipam, port.no_pool_in) else { continue };
+        if context.is_told(place(ipam)) {
+            continue;
+        }
         let chain = &resolution.chains[port.chain];
         let wanted: Vec<String> = ipam
             .fields(&["matchLabels"])
@@ -33,20 +41,24 @@ pub(super) fn ipam_pool_unmatched(context: &Context<'_>, faults: &mut Vec<Diagno
         let near = wanted.iter().find_map(|word| nearest(word, in_use.iter().map(String::as_str)));
         let message = match cluster {
             Some(index) => format!(
-                "{} takes addresses from a pool {} that DPU cluster `{}` does not have",
+                "{} takes addresses from a pool with {}, which DPU cluster `{}` does not have",
                 chain.name,
                 listed(wanted.iter().map(String::as_str)),
                 context.cluster_name(index)
             ),
             None => format!(
-                "{} takes addresses from a pool {} that does not exist",
+                "{} takes addresses from a pool with {}, which does not exist",
                 chain.name,
                 listed(wanted.iter().map(String::as_str))
             ),
         };
         faults.push(
             Diagnostic::error("ipam-pool-unmatched", place(ipam), message)
-                .label(format!("matches none of {} pools", resolution.pools.len()))
+                .label(match resolution.pools.len() {
+                    0 => "there is no pool".to_owned(),
+                    1 => "does not match the only pool".to_owned(),
+                    count => format!("matches none of {count} pools"),
+                })
                 .help(match near {
                     Some(near) => format!("did you mean `{}`?", near.replacen('=', ": ", 1)),
                     None if in_use.is_empty() => {
@@ -62,7 +74,7 @@ pub(super) fn ipam_pool_unmatched(context: &Context<'_>, faults: &mut Vec<Diagno
 pub(super) fn ipam_pool_ambiguous(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
     let resolution = context.resolution();
     for port in resolution.ports.iter().filter(|port| port.pools.len() > 1) {
-        let Some(ipam) = port.ipam else { continue };
+        let Some(ipam) = port.ipam.filter(|ipam| !context.is_told(place(ipam))) else { continue };
         let pools: Vec<_> = port.pools.iter().map(|&at| &resolution.pools[at]).collect();
         let Some((a, b)) = pools.iter().enumerate().find_map(|(at, a)| {
             let meets = |b: &&&super::resolution::Candidate<'_>| {
@@ -108,7 +120,9 @@ pub(super) fn ipam_default_route_unread(context: &Context<'_>, faults: &mut Vec<
 pub(super) fn ipam_interface_type(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
     let resolution = context.resolution();
     for port in &resolution.ports {
-        let Some(ipam) = port.ipam else { continue };
+        if port.ipam.is_none() {
+            continue;
+        }
         let Some(other) = port
             .matches
             .iter()
@@ -120,11 +134,12 @@ pub(super) fn ipam_interface_type(context: &Context<'_>, faults: &mut Vec<Diagno
         faults.push(
             Diagnostic::warning(
                 "ipam-interface-type",
-                ipam.origin(),
+                holder(port.node).key_origin("ipam"),
                 format!("{} has `ipam` on a port of type `{}`", resolution.chains[port.chain].name, other.kind),
             )
             .note_at(format!("the port is {}", other.name), other.origin)
-            .help("only the pods of a service get addresses: `ipam` has no effect here"),
+            .note("only the pods of a service get addresses")
+            .help("take `ipam` away: it has no effect here"),
         );
     }
 }

@@ -92,7 +92,7 @@ pub(super) fn annotation_key_invalid(context: &Context<'_>, faults: &mut Vec<Dia
 
 /// All faults of labels, worked out in one walk.
 fn collect(context: &Context<'_>) -> Vec<Diagnostic> {
-    let mut check = Check { context, faults: Vec::new(), seen: BTreeSet::new() };
+    let mut check = Check { context, faults: Vec::new(), seen: BTreeSet::new(), made: false };
     for (id, node) in context.written() {
         check.metadata(id, node);
         let fields = FIELDS.partition_point(|field| (field.0, field.1) < (&*id.group, &*id.kind));
@@ -114,7 +114,8 @@ fn collect(context: &Context<'_>) -> Vec<Diagnostic> {
         }
     }
     for chain in &context.resolution().chains {
-        let id = ObjectId::new(SVC, "chain", "", chain.name.split_once(' ').map_or("", |(_, name)| name));
+        let (kind, name) = chain.name.split_once(' ').unwrap_or(("", &chain.name));
+        let id = ObjectId::new(SVC, kind, "", name);
         for port in chain.switches.iter().flat_map(|switch| switch.items(&["ports"])) {
             check.map(&id, port.at(&["serviceInterface", "matchLabels"]), Match, false);
             for holder in ["serviceInterface", "service"] {
@@ -145,6 +146,7 @@ fn collect(context: &Context<'_>) -> Vec<Diagnostic> {
         }
     }
     // What was made of the user's objects has the user's places; only what is new is worth saying.
+    check.made = true;
     let made = context.expanded.management.iter().chain(context.expanded.clusters.iter().flatten());
     for node in made {
         check.metadata(&ObjectId::of(node), node);
@@ -152,11 +154,28 @@ fn collect(context: &Context<'_>) -> Vec<Diagnostic> {
     check.faults
 }
 
+/// Labels whose values DPF puts together of names: `name-too-long` tells of the names.
+const OF_NAMES: &[&str] = &[
+    "dpu.nvidia.com/cluster",
+    "dpu.nvidia.com/dpuservice-name",
+    "dpu.nvidia.com/dpuserviceipam-name",
+    "provisioning.dpu.nvidia.com/dpuset-name",
+    "svc.dpu.nvidia.com/nodeName",
+    "svc.dpu.nvidia.com/owned-by-dpudeployment",
+    "svc.dpu.nvidia.com/service",
+    "svc.dpu.nvidia.com/service-chain",
+    "svc.dpu.nvidia.com/service-id",
+    "svc.dpu.nvidia.com/servicechainset-name",
+    "svc.dpu.nvidia.com/serviceinterfaceset-name",
+];
+
 struct Check<'c, 'a> {
     context: &'c Context<'a>,
     faults: Vec<Diagnostic>,
     /// Places that were reported.
     seen: BTreeSet<(&'static str, Origin)>,
+    /// Whether the objects are those that expansion made.
+    made: bool,
 }
 
 impl Check<'_, '_> {
@@ -190,9 +209,13 @@ impl Check<'_, '_> {
     fn value(&mut self, id: &ObjectId, key: &str, value: &Node, origin: Origin, upstream: bool) {
         let Some(text) = value.as_str().filter(|text| !text.contains(EXPRESSION)) else { return };
         if text.len() > LABEL {
+            if self.made && OF_NAMES.contains(&key) {
+                return;
+            }
             let message =
                 format!("label `{key}` of {id} has a value of {} characters, and Kubernetes takes {LABEL}", text.len());
-            self.push(Diagnostic::error("label-value-too-long", origin, message), upstream);
+            let help = format!("shorten it by {} characters", text.len() - LABEL);
+            self.push(Diagnostic::error("label-value-too-long", origin, message).help(help), upstream);
         } else if let Some(why) = label_value_fault(text) {
             let message = format!("`{text}` cannot be the value of label `{key}` of {id}");
             self.push(Diagnostic::error("label-value-invalid", origin, message).label(why), upstream);

@@ -35,7 +35,8 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::node::Node;
 use crate::render::expand::{Expanded, Input, Scope};
 use crate::render::object::ObjectId;
-use crate::site::{Mode, Site};
+use crate::site::{Cluster, Mode, Release, Site};
+use crate::source::Origin;
 use view::Deployment;
 
 /// What DPF says to what the rule forbids. With `site.parity`, what upstream accepts is at most a warning.
@@ -108,7 +109,13 @@ pub const RULES: &[Rule] = &[
     rule("ipam-too-small", Accepts, addresses::ipam_too_small),
     rule("ipam-overlap", Accepts, addresses::ipam_overlap),
     rule("ipam-same-range", Accepts, addresses::ipam_same_range),
+    rule("bfb-missing", Partly, references::bfb_missing),
+    rule("flavor-missing", Partly, references::flavor_missing),
+    rule("template-missing", Refuses, references::template_missing),
+    rule("configuration-missing", Refuses, references::configuration_missing),
+    rule("service-name-mismatch", Refuses, references::service_name_mismatch),
     rule("service-without-chart", Accepts, references::service_without_chart),
+    rule("values-node-selector", Accepts, references::values_node_selector),
     rule("deployment-without-dpusets", Accepts, references::deployment_without_dpusets),
     rule("credential-namespace", Accepts, references::credential_namespace),
     rule("credential-duration", Refuses, references::credential_duration),
@@ -223,12 +230,22 @@ impl<'a> Context<'a> {
             .collect()
     }
 
+    /// Whether expansion stopped at this place: what is wrong there has been said.
+    fn is_told(&self, origin: Origin) -> bool {
+        self.expanded.diagnostics.iter().any(|fault| fault.origin == origin)
+    }
+
     /// A fault that upstream does not see, of a rule whose other faults it does.
     fn accepted_upstream(&self, mut fault: Diagnostic) -> Diagnostic {
         if self.site.parity {
             fault.severity = Severity::Warning;
         }
         fault
+    }
+
+    /// Whether expansion knows the release, so that it tells of what it misses itself.
+    fn is_expanded(&self) -> bool {
+        self.site.dpf <= Release::V25_1
     }
 
     fn is_standalone(&self) -> bool {
@@ -240,6 +257,13 @@ impl<'a> Context<'a> {
         self.objects(view::OPERATOR, "DPFOperatorConfig")
             .next()
             .map_or(&self.site.argocd.namespace, |(id, _)| &id.namespace)
+    }
+
+    /// Where the site's list gives a DPU cluster its `key`.
+    fn cluster_origin(&self, cluster: &Cluster, key: &str) -> Origin {
+        let entries = self.site.node.items(&["spec", "clusters"]);
+        let entry = entries.iter().find(|entry| entry.origin() == cluster.origin);
+        entry.and_then(|entry| entry.get(key)).map_or(cluster.origin, Node::origin)
     }
 
     /// Name of a DPU cluster, for messages.

@@ -10,6 +10,7 @@ use super::view::{PROVISIONING, SVC, did_you_mean, place};
 use crate::diagnostic::Diagnostic;
 use crate::node::{EXPRESSION, Node};
 use crate::render::object::ObjectId;
+use crate::site::Release;
 use crate::source::Origin;
 
 /// Characters that the API server refuses.
@@ -73,14 +74,16 @@ pub(super) fn name_invalid(context: &Context<'_>, faults: &mut Vec<Diagnostic>) 
         }
     }
     for cluster in &context.site.clusters {
-        for (what, text, fault) in [
-            ("a DPU cluster", &cluster.name, subdomain_fault(&cluster.name)),
-            ("a namespace", &cluster.namespace, dns_label_fault(&cluster.namespace)),
+        for (what, key, text, fault) in [
+            ("a DPU cluster", "name", &cluster.name, subdomain_fault(&cluster.name)),
+            ("a namespace", "namespace", &cluster.namespace, dns_label_fault(&cluster.namespace)),
         ] {
             if let Some(why) = fault {
+                let origin = context.cluster_origin(cluster, key);
                 faults.push(
-                    Diagnostic::error(CODE, cluster.origin, format!("`{text}` cannot be the name of {what}"))
-                        .label(why),
+                    Diagnostic::error(CODE, origin, format!("`{text}` cannot be the name of {what}"))
+                        .label(why)
+                        .help_if(as_dns_name(text).map(|better| format!("write `{better}`"))),
                 );
             }
         }
@@ -103,9 +106,14 @@ struct Derived<'n> {
     limit: usize,
     /// `is the label … of …`
     becomes: &'n str,
-    /// How it is made: `<namespace>_<name>`.
+    /// How it is made: `<namespace>_<name>` in backticks, or nothing where it is written so.
     made: &'n str,
     upstream: bool,
+}
+
+/// `1 character`, `2 characters`.
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Names and what is made of them over their limits.
@@ -131,8 +139,12 @@ pub(super) fn name_too_long(context: &Context<'_>, faults: &mut Vec<Diagnostic>)
             origin,
             format!("`{name}` has {} characters, and {becomes} takes {limit}", name.len()),
         )
-        .note(format!("it is made as {made}"))
-        .help(format!("shorten one of its parts by {} characters", name.len() - limit));
+        .help(format!(
+            "shorten {} by {}",
+            if made.is_empty() { "it" } else { "one of its parts" },
+            count(name.len() - limit, "character")
+        ));
+        let fault = if made.is_empty() { fault } else { fault.note(format!("it is made as {made}")) };
         faults.push(if upstream { fault } else { context.accepted_upstream(fault) });
     };
     let nodes = context.input.inventory.hosts.iter().flat_map(|host| &host.dpus);
@@ -143,7 +155,7 @@ pub(super) fn name_too_long(context: &Context<'_>, faults: &mut Vec<Diagnostic>)
             name: dpu.node_name.clone(),
             limit: LABEL,
             becomes: "the label `svc.dpu.nvidia.com/nodeName`",
-            made: "the name of the card's Node",
+            made: "`<host>-<pci>`, unless `nodeName` is given",
             upstream: true,
         });
     }
@@ -156,7 +168,7 @@ pub(super) fn name_too_long(context: &Context<'_>, faults: &mut Vec<Diagnostic>)
     ] {
         for (id, node) in context.objects(SVC, kind) {
             let name = id.name.to_string();
-            check(Derived { origin: place(node), name, limit: LABEL, becomes, made: "the name itself", upstream });
+            check(Derived { origin: place(node), name, limit: LABEL, becomes, made: "", upstream });
         }
     }
     for (id, node) in context.objects(PROVISIONING, "DPUSet") {
@@ -165,7 +177,7 @@ pub(super) fn name_too_long(context: &Context<'_>, faults: &mut Vec<Diagnostic>)
             name: id.name.to_string(),
             limit: LABEL,
             becomes: "the label `provisioning.dpu.nvidia.com/dpuset-name`",
-            made: "the name itself",
+            made: "",
             upstream: true,
         });
     }
@@ -175,7 +187,7 @@ pub(super) fn name_too_long(context: &Context<'_>, faults: &mut Vec<Diagnostic>)
             name: format!("{}-{}", id.namespace, id.name),
             limit: LABEL,
             becomes: "the label `dpu.nvidia.com/cluster` of its Argo CD Secret",
-            made: "<namespace>-<name>",
+            made: "`<namespace>-<name>`",
             upstream: true,
         });
     }
@@ -189,7 +201,7 @@ pub(super) fn name_too_long(context: &Context<'_>, faults: &mut Vec<Diagnostic>)
                     name: format!("{name}-{node_name}"),
                     limit: LABEL,
                     becomes: "the label `svc.dpu.nvidia.com/service-chain`",
-                    made: "<chain>-<node>",
+                    made: "`<chain>-<node>`",
                     upstream: false,
                 });
             }
@@ -202,35 +214,48 @@ pub(super) fn name_too_long(context: &Context<'_>, faults: &mut Vec<Diagnostic>)
             name: deployment.owner(),
             limit: LABEL,
             becomes: "the label `svc.dpu.nvidia.com/owned-by-dpudeployment`",
-            made: "<namespace>_<name>",
+            made: "`<namespace>_<name>`",
             upstream: true,
         });
         for service in &deployment.services {
             let key = &service.key;
-            check(Derived {
+            let derived = |name, becomes, made, upstream| Derived {
                 origin: service.origin,
-                name: deployment.service_id(key),
+                name,
                 limit: LABEL,
-                becomes: "the label `svc.dpu.nvidia.com/service`",
-                made: "dpudeployment_<deployment>_<service>",
-                upstream: false,
-            });
-            check(Derived {
-                origin: service.origin,
-                name: format!("dpuservice-{key}-version"),
-                limit: LABEL,
-                becomes: "the key of a Node label",
-                made: "dpuservice-<service>-version",
-                upstream: false,
-            });
-            check(Derived {
-                origin: service.origin,
-                name: format!("{dd}-{key}"),
-                limit: LABEL,
-                becomes: "the label `dpu.nvidia.com/dpuservice-name`",
-                made: "<deployment>-<service>",
-                upstream: true,
-            });
+                becomes,
+                made,
+                upstream,
+            };
+            let made = [
+                derived(
+                    format!("{dd}-{key}"),
+                    "the label `dpu.nvidia.com/dpuservice-name`",
+                    "`<deployment>-<service>`",
+                    true,
+                ),
+                derived(
+                    format!("dpuservice-{key}-version"),
+                    "the key of a Node label",
+                    "`dpuservice-<service>-version`",
+                    false,
+                ),
+                derived(
+                    deployment.service_id(key),
+                    "the label `svc.dpu.nvidia.com/service`",
+                    "`dpudeployment_<deployment>_<service>`",
+                    false,
+                ),
+            ];
+            // One mistake, told once: of what upstream refuses first, if that is what counts, else of the longest.
+            let longest = made
+                .into_iter()
+                .filter(|derived| derived.name.len() > LABEL)
+                .max_by_key(|derived| (derived.upstream && context.site.parity, derived.name.len()));
+            if let Some(longest) = longest {
+                check(longest);
+                continue;
+            }
             for interface in service.interfaces() {
                 let Some((name, node)) = interface.get("name").and_then(|node| Some((known(node)?, node))) else {
                     continue;
@@ -240,7 +265,7 @@ pub(super) fn name_too_long(context: &Context<'_>, faults: &mut Vec<Diagnostic>)
                     name: format!("{dd}-{key}-{}", name.replace('_', "-")),
                     limit: LABEL,
                     becomes: "the label `svc.dpu.nvidia.com/serviceinterfaceset-name`",
-                    made: "<deployment>-<service>-<interface>",
+                    made: "`<deployment>-<service>-<interface>`",
                     upstream: false,
                 });
             }
@@ -254,7 +279,7 @@ pub(super) fn name_too_long(context: &Context<'_>, faults: &mut Vec<Diagnostic>)
                 name: format!("{dd}-{suffix}"),
                 limit: LABEL,
                 becomes: "the label `provisioning.dpu.nvidia.com/dpuset-name`",
-                made: "<deployment>-<nameSuffix>",
+                made: "`<deployment>-<nameSuffix>`",
                 upstream: true,
             });
         }
@@ -274,7 +299,8 @@ pub(super) fn release_name_too_long(context: &Context<'_>, faults: &mut Vec<Diag
                 (format!("{cluster}-{service}"), origin)
             }
         };
-        if release.len() > RELEASE && release.len() <= NAME {
+        // One whose name is too long itself has been told of.
+        if release.len() > RELEASE && release.len() <= NAME && service.len() <= LABEL {
             faults.push(
                 Diagnostic::warning(
                     "release-name-too-long",
@@ -291,6 +317,10 @@ pub(super) fn release_name_too_long(context: &Context<'_>, faults: &mut Vec<Diag
     }
     for deployment in &context.deployments {
         for service in &deployment.services {
+            // A service whose name is too long for DPF has been told of.
+            if deployment.service_id(&service.key).len() > LABEL {
+                continue;
+            }
             let source = service.template.and_then(|node| node.at(&["spec", "helmChart", "source"]));
             let name = format!("{}-{}", deployment.id.name, service.key);
             one(name, service.in_cluster() == Some(true), source, service.origin);
@@ -300,13 +330,19 @@ pub(super) fn release_name_too_long(context: &Context<'_>, faults: &mut Vec<Diag
 
 /// D16: two entries of `dpuSets` that make one DPUSet.
 pub(super) fn name_suffix_twice(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
+    // Since v25.7 it is a rule of the CRD.
+    if context.site.dpf >= Release::V25_7 {
+        return;
+    }
     for deployment in &context.deployments {
         let mut seen = std::collections::BTreeMap::new();
         for set in deployment.dpu_sets() {
             let Some((suffix, node)) = set.get("nameSuffix").and_then(|node| Some((known(node)?, node))) else {
                 continue;
             };
-            if let Some(first) = seen.insert(suffix, node.origin()) {
+            if let Some(first) = seen.insert(suffix, node.origin())
+                && !context.is_told(set.origin())
+            {
                 faults.push(
                     Diagnostic::error(
                         "name-suffix-twice",

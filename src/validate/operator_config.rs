@@ -129,7 +129,7 @@ pub(super) fn operator_image(context: &Context<'_>, faults: &mut Vec<Diagnostic>
             let Some((image, node)) = entry.value.get("image").and_then(|node| Some((known(node)?, node))) else {
                 continue;
             };
-            if !image.is_empty() && !image.contains(':') {
+            if !image.is_empty() && !image.contains(':') && !context.is_told(node.origin()) {
                 faults.push(
                     Diagnostic::error(
                         "operator-image",

@@ -2,13 +2,13 @@
 //!
 //! Mirrors `internal/provisioning/webhooks` and the DPUSet controller of DPF v24.10 (2.8, 5.6 of the fact sheet).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Context;
 use super::quantity::Quantity;
 use super::selector::{Selector, Verdict, known};
-use super::view::{PROVISIONING, listed, place};
-use crate::diagnostic::{Diagnostic, Severity};
+use super::view::{PROVISIONING, did_you_mean, listed, place};
+use crate::diagnostic::Diagnostic;
 use crate::node::{Entry, Node, Value};
 use crate::site::{Host, Release};
 use crate::source::Origin;
@@ -51,8 +51,12 @@ pub(super) fn flavor_resources(context: &Context<'_>, faults: &mut Vec<Diagnosti
                     format!("{id} reserves {wanted} of `{}` and has {has}: {over} too much", entry.key.text),
                 );
                 faults.push(match given {
-                    Some(given) => fault.note_at("`dpuResources` is here", given.origin()),
-                    None => fault.note_at("`dpuResources` does not name it", total.origin()),
+                    Some(given) => fault
+                        .note_at("`dpuResources` is here", given.origin())
+                        .help(format!("reserve less than {has}: the rest is for services")),
+                    None => fault
+                        .note_at("`dpuResources` does not name it", spec.key_origin("dpuResources"))
+                        .help(format!("write in `dpuResources` how much `{}` the card has", entry.key.text)),
                 });
             }
         }
@@ -158,7 +162,8 @@ pub(super) fn dpuset_node_effect(context: &Context<'_>, faults: &mut Vec<Diagnos
                         first.key.text, second.key.text
                     ),
                 )
-                .note_at("the first", first.key.origin),
+                .note_at("the first", first.key.origin)
+                .help("keep the one that is to be done to the host while its card is provisioned"),
             );
         }
     };
@@ -203,6 +208,11 @@ pub(super) fn dpuset_power_cycle(context: &Context<'_>, faults: &mut Vec<Diagnos
     }
 }
 
+/// Where `dpuTemplate.spec` begins.
+fn template_key(set: &Node) -> Origin {
+    set.at(&["spec", "dpuTemplate"]).map_or(place(set), |template| template.key_origin("spec"))
+}
+
 /// P-32: cards without an image.
 pub(super) fn dpuset_template_missing(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
     for (id, node) in context.objects(PROVISIONING, "DPUSet") {
@@ -210,7 +220,7 @@ pub(super) fn dpuset_template_missing(context: &Context<'_>, faults: &mut Vec<Di
         let image = template.and_then(|spec| spec.at(&["bfb", "name"]).or_else(|| spec.get("blueFieldSoftware")));
         let (origin, message) = match (template, image) {
             (None, _) => (place(node), format!("{id} has no `dpuTemplate.spec`: its cards would get no image")),
-            (Some(spec), None) => (spec.origin(), format!("{id} names no `bfb`: its cards would get no image")),
+            (Some(_), None) => (template_key(node), format!("{id} names no `bfb`: its cards would get no image")),
             (_, Some(image)) if image.as_str() == Some("") => {
                 (image.origin(), format!("{id} names an empty `bfb`: its cards would get no image"))
             }
@@ -367,14 +377,33 @@ pub(super) fn dpuset_selects_nothing(context: &Context<'_>, faults: &mut Vec<Dia
             continue;
         }
         if context.input.inventory.hosts.iter().all(|host| indexes(&set, host).is_empty()) {
-            let hosts = context.input.inventory.hosts.iter().map(|host| host.name.as_str());
-            let mut fault = Diagnostic::error(
-                "dpuset-selects-nothing",
-                set.hosts.or(set.cards).map_or(set.origin, Node::origin),
-                format!("{} takes no card of the inventory", set.name),
-            )
-            .note(format!("its hosts are {}", listed(hosts)));
-            fault.severity = Severity::Warning;
+            let hosts = &context.input.inventory.hosts;
+            // The label that no host has, if one of them alone is to blame.
+            let lost = set.hosts.map(|hosts| hosts.fields(&["matchLabels"])).unwrap_or_default().iter().find(|entry| {
+                let wanted = entry.value.as_str();
+                hosts.iter().all(|host| host.labels.get(&*entry.key.text).map(String::as_str) != wanted)
+            });
+            let has_key = |key: &str| hosts.iter().any(|host| host.labels.contains_key(key));
+            let wrong = |entry: &Entry| if has_key(&entry.key.text) { entry.value.origin() } else { entry.key.origin };
+            let origin = lost.map(wrong).or_else(|| Some(set.hosts.or(set.cards)?.origin())).unwrap_or(set.origin);
+            let message = format!("{} takes no card of the inventory", set.name);
+            let mut fault = Diagnostic::warning("dpuset-selects-nothing", origin, message)
+                .note(format!("the inventory's hosts are {}", listed(hosts.iter().map(|host| host.name.as_str()))));
+            if let Some(entry) = lost {
+                let key = &*entry.key.text;
+                let values: BTreeSet<&str> =
+                    hosts.iter().filter_map(|host| host.labels.get(key)).map(String::as_str).collect();
+                let keys: BTreeSet<&str> =
+                    hosts.iter().flat_map(|host| host.labels.keys()).map(String::as_str).collect();
+                fault = if values.is_empty() {
+                    fault.note(format!("none of them has the label `{key}`")).help_if(did_you_mean(key, keys))
+                } else {
+                    let wanted = entry.value.as_str().unwrap_or_default();
+                    fault
+                        .note(format!("their values of `{key}` are {}", listed(values.iter().copied())))
+                        .help_if(did_you_mean(wanted, values))
+                };
+            }
             faults.push(fault);
         }
     }

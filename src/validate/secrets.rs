@@ -35,20 +35,26 @@ pub(super) fn secret_missing(context: &Context<'_>, faults: &mut Vec<Diagnostic>
         if made.has(context, cluster, &name) {
             continue;
         }
+        // Where DPF copies it, it is the original that is missing.
+        let cluster = cluster.filter(|_| !is_mirrored(context, &name.0));
         let need = needs.entry(name).or_insert_with(|| Need { reason, origin, clusters: BTreeSet::new() });
         need.clusters.insert(cluster);
     }
     for ((namespace, name), need) in needs {
         let names: Vec<&str> =
             need.clusters.iter().map(|at| at.map_or("management", |index| context.cluster_name(index))).collect();
-        let in_all = names.len() > 1 && names.len() == context.site.clusters.len() && !need.clusters.contains(&None);
-        let place = if in_all {
-            "every DPU cluster".to_owned()
-        } else if names == ["management"] {
-            "the management cluster".to_owned()
-        } else {
-            format!("cluster {}", super::view::listed(names.iter().copied()))
+        let in_management = need.clusters.contains(&None);
+        let own: Vec<&str> = need.clusters.iter().flatten().map(|index| context.cluster_name(*index)).collect();
+        let all = own.len() > 1 && own.len() == context.site.clusters.len();
+        let in_all = all && !in_management;
+        let own = match own.as_slice() {
+            [] => None,
+            _ if all => Some("every DPU cluster".to_owned()),
+            [one] => Some(format!("DPU cluster `{one}`")),
+            some => Some(format!("DPU clusters {}", super::view::listed(some.iter().copied()))),
         };
+        let management = in_management.then(|| "the management cluster".to_owned());
+        let place = management.into_iter().chain(own).collect::<Vec<_>>().join(" and in ");
         let entry = |destination: Option<&str>| {
             let destination = destination.map(|name| format!(", destination: {name}")).unwrap_or_default();
             format!("- {{kind: Secret, namespace: {namespace}, name: {name}{destination}}}")
@@ -70,8 +76,8 @@ pub(super) fn secret_missing(context: &Context<'_>, faults: &mut Vec<Diagnostic>
             .note(need.reason)
             .help_if(nearest(&name, near).map(|near| format!("did you mean `{near}`?")))
             .help(format!(
-                "write an ExternalSecret or SealedSecret that makes it, or say in site.yaml that somebody else does:\nexternal:\n{}",
-                lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+                "write an ExternalSecret or SealedSecret that makes it, or say in site.yaml that somebody else does:\nspec:\n  external:\n{}",
+                lines.iter().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
             )),
         );
     }
@@ -196,12 +202,7 @@ type Found = (Where, Name, String, Origin);
 
 /// Every Secret that somebody needs.
 fn needs_of(context: &Context<'_>) -> Vec<Found> {
-    let mut found: Vec<Found> = context
-        .expanded
-        .secrets
-        .iter()
-        .map(|need| (need.cluster, (need.namespace.clone(), need.name.clone()), need.reason.clone(), need.origin))
-        .collect();
+    let mut found: Vec<Found> = Vec::new();
     for (id, node) in context.objects(OPERATOR, "DPFOperatorConfig") {
         for item in node.items(&["spec", "imagePullSecrets"]) {
             let Some(name) = known(item) else { continue };
@@ -218,6 +219,14 @@ fn needs_of(context: &Context<'_>) -> Vec<Found> {
             found.push((None, (id.namespace.to_string(), name.to_owned()), reason, at.origin()));
         }
     }
+    // Of two reasons the first is told: those above say what happens without.
+    found.extend(
+        context
+            .expanded
+            .secrets
+            .iter()
+            .map(|need| (need.cluster, (need.namespace.clone(), need.name.clone()), need.reason.clone(), need.origin)),
+    );
     let mut values = Values::default();
     let written = context.objects("argoproj.io", "Application").map(|(_, node)| node);
     let made = context.expanded.management.iter().filter(|node| node.text(&["kind"]) == Some("Application"));

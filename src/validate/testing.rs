@@ -50,7 +50,8 @@ impl Evaluate for Names<'_> {
     }
 }
 
-/// A standalone v24.10 site of one cluster `edge`, without an inventory, over objects of the management cluster.
+/// A standalone v24.10 site of one cluster `edge`, without an inventory, over objects of the management cluster; the BFB
+/// `prov/b` is there.
 pub(super) fn site(objects: &str) -> Case {
     let files: &'static BTreeMap<String, String> = Box::leak(Box::default());
     let site = Site {
@@ -87,15 +88,17 @@ pub(super) fn site(objects: &str) -> Case {
     let mut case = case.cluster("edge", "tenants");
     let objects = case.read(objects);
     case.management = objects;
-    case.site.external.push(External {
-        group: "provisioning.dpu.nvidia.com".into(),
-        kind: "DPUCluster".into(),
-        namespace: String::new(),
-        name: "edge".into(),
-        destination: None,
-        keys: Vec::new(),
-        origin: Origin::NONE,
-    });
+    for (kind, namespace, name) in [("DPUCluster", "", "edge"), ("BFB", "prov", "b")] {
+        case.site.external.push(External {
+            group: "provisioning.dpu.nvidia.com".into(),
+            kind: kind.into(),
+            namespace: namespace.into(),
+            name: name.into(),
+            destination: None,
+            keys: Vec::new(),
+            origin: Origin::NONE,
+        });
+    }
     case
 }
 
@@ -183,6 +186,7 @@ impl Case {
                 labels: own(card),
                 vars: Node::map([], Origin::NONE),
                 origin: Origin::NONE,
+                cluster_origin: Origin::NONE,
             }],
             origin: Origin::NONE,
         });

@@ -25,7 +25,8 @@ pub(crate) fn blessing() -> bool {
     std::env::var_os("DPU_RENDER_BLESS").is_some()
 }
 
-fn arguments(case: &Path) -> Vec<String> {
+/// The sites of a case, and its further arguments.
+pub(crate) fn arguments(case: &Path) -> Vec<String> {
     let mut sites: Vec<String> = fs::read_dir(case.join("sites"))
         .unwrap_or_else(|error| panic!("{}: sites/: {error}", case.display()))
         .map(|entry| format!("sites/{}", entry.unwrap().file_name().into_string().unwrap()))

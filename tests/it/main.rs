@@ -11,6 +11,7 @@ mod common;
 mod disk;
 mod golden;
 mod oracle;
+mod parity;
 mod readers;
 mod rejected;
 mod schema;

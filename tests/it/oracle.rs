@@ -202,6 +202,7 @@ fn load(tree: &SourceTree<'_>, case: &Path, operator: bool) -> Case {
                     labels: labels(&node),
                     vars: empty.clone(),
                     origin: node.origin(),
+                    cluster_origin: node.origin(),
                 });
             } else {
                 objects.insert(id, node);

@@ -75,9 +75,10 @@ const CASES: &[Case] = &[
     accepted("cluster-two-users", Nobody, &[]),
     accepted("conflict-same-cluster-two-namespaces", Rules, &["cluster-name-twice"]),
     accepted("conflict-same-service-two-namespaces", Expansion, &[]),
-    accepted("conflict-two-interfaces-one-name", Rules, &["interface-name-twice"]),
+    accepted("conflict-two-interfaces-one-name", Expansion, &["name-collision"]),
     refused("credential-requests", Fields, &[]),
-    refused("credential-requests", Rules, &["credential-cluster-missing", "credential-duration"]),
+    refused("credential-requests", Expansion, &["cluster-missing"]),
+    refused("credential-requests", Rules, &["credential-duration"]),
     refused("demo-operator-config-2024-05", Fields, &[]),
     refused("deployment-bad-service-key", Rules, &["name-invalid"]),
     accepted("deployment-bad-service-key", Rules, &["name-too-long"]),
@@ -112,8 +113,8 @@ const CASES: &[Case] = &[
     ),
     // A change: `diff` says it.
     accepted("ipam-update", Nobody, &[]),
-    refused("operator-bad-references", Rules, &["operator-image", "operator-pvc-blank"]),
-    refused("operator-bad-references", Expansion, &[]),
+    refused("operator-bad-references", Rules, &["operator-pvc-blank"]),
+    refused("operator-bad-references", Expansion, &["image-reference"]),
     refused("operator-config-none", Expansion, &[]),
     refused("operator-config-schema", Fields, &[]),
     refused("operator-config-twice", Expansion, &[]),
@@ -182,6 +183,7 @@ fn inventory(objects: &mut BTreeMap<ObjectId, Node>, cluster: &str) -> Inventory
             labels: BTreeMap::new(),
             vars: Node::map([], Origin::NONE),
             origin: node.origin(),
+            cluster_origin: node.origin(),
         };
         let vars = Node::map([], Origin::NONE);
         hosts.push(Host { name: id.name.to_string(), labels, vars, dpus: vec![dpu], origin: node.origin() });

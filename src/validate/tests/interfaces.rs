@@ -134,3 +134,23 @@ fn credential_requests() {
     let missing = site(&request("  targetCluster: {name: edge, namespace: net}"));
     assert!(missing.text("credential-cluster-missing").contains("write `namespace: tenants`"));
 }
+
+#[test]
+fn values_node_selector() {
+    let values = "serviceDaemonSet: {nodeSelector: {rack: r1}}";
+    let service = |typed: &str| {
+        format!(
+            "apiVersion: svc.dpu.nvidia.com/v1alpha1\nkind: DPUService\nmetadata: {{name: s, namespace: net}}\nspec:\n  {typed}\n  helmChart: {{source: {{chart: c}}, values: {{{values}}}}}\n"
+        )
+    };
+    assert_eq!(site(&service("serviceDaemonSet: {nodeSelector: {}}")).of("values-node-selector"), ["6?"]);
+    assert!(site(&service("serviceDaemonSet: {labels: {}}")).of("values-node-selector").is_empty());
+    let deployment = |more: &str| {
+        format!(
+            "apiVersion: svc.dpu.nvidia.com/v1alpha1\nkind: DPUDeployment\nmetadata: {{name: d, namespace: net}}\nspec: {{services: {{hbn: {{serviceTemplate: t, serviceConfiguration: c}}}}}}\n---\n\
+             apiVersion: svc.dpu.nvidia.com/v1alpha1\nkind: DPUServiceConfiguration\nmetadata: {{name: c, namespace: net}}\nspec: {{serviceConfiguration: {{{more}helmChart: {{values: {{{values}}}}}}}}}\n"
+        )
+    };
+    assert_eq!(site(&deployment("")).of("values-node-selector"), ["9?"]);
+    assert!(site(&deployment("deployInCluster: true, ")).of("values-node-selector").is_empty());
+}

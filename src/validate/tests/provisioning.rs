@@ -53,6 +53,47 @@ fn dpusets_as_the_webhook() {
 }
 
 #[test]
+fn images_of_a_dpuset_are_there() {
+    let of = |bfb: &str, flavor: &str| {
+        let spec = format!("dpuTemplate: {{spec: {{bfb: {{name: {bfb}}}, dpuFlavor: {flavor}}}}}");
+        site(&(object("DPUSet", "s", &spec) + &object("DPUFlavor", "f", "")))
+    };
+    assert_eq!(of("b", "f").found(), Vec::<String>::new());
+    assert_eq!(of("b2", "g").found(), ["bfb-missing 5", "flavor-missing 5"]);
+    assert_eq!(of("b2", "f").parity().found(), ["bfb-missing 5?"]);
+    assert!(of("b", "g").text("flavor-missing").contains("did you mean `f`?"));
+    // The operator brings its own, and makes it itself where it runs.
+    assert_eq!(of("b", "dpf-provisioning-hbn-ovn").found(), ["flavor-missing 5"]);
+    assert!(of("b", "dpf-provisioning-hbn-ovn").parity().found().is_empty());
+}
+
+#[test]
+fn references_of_a_deployment_where_expansion_does_not_look() {
+    let deployment = "---
+apiVersion: svc.dpu.nvidia.com/v1alpha1
+kind: DPUDeployment
+metadata: {name: d, namespace: prov}
+spec:
+  dpus: {bfb: b2, flavor: f2, dpuSets: [{nameSuffix: a}]}
+  services:
+    hbn: {serviceTemplate: t, serviceConfiguration: c}
+    dts: {serviceTemplate: dts, serviceConfiguration: c}
+---
+apiVersion: svc.dpu.nvidia.com/v1alpha1
+kind: DPUServiceConfiguration
+metadata: {name: c, namespace: prov}
+spec: {deploymentServiceName: hbn}
+";
+    let all = site(deployment);
+    assert!(all.of("bfb-missing").is_empty() && all.of("template-missing").is_empty());
+    let later = all.with(|site| site.dpf = crate::site::Release::V25_10);
+    assert_eq!((later.of("bfb-missing"), later.of("flavor-missing")), (vec!["6".to_owned()], vec!["6".to_owned()]));
+    assert_eq!(later.of("template-missing"), ["8", "9"]);
+    assert!(later.of("configuration-missing").is_empty());
+    assert_eq!(later.of("service-name-mismatch"), ["9"]);
+}
+
+#[test]
 fn dpuset_same_card() {
     let other = |selector: &str| set(selector).replace("name: s,", "name: t,");
     assert_eq!(site(&(set("") + &other(""))).of("dpuset-same-card"), ["9"]);
@@ -75,7 +116,12 @@ fn cluster_types_and_names() {
     assert!(of("kamaji").is_empty() && of("static").is_empty() && of("example.com/x").is_empty());
     let unlisted = site(&cluster("edga", "type: kamaji"));
     assert_eq!(unlisted.of("cluster-unlisted"), ["4"]);
-    assert!(unlisted.text("cluster-unlisted").contains("did you mean `edge`?"));
+    assert!(unlisted.text("cluster-unlisted").contains("add `- {name: edga, namespace: prov}`"));
+    // A misspelt name is told of once, where the list has it.
+    let mut misspelt = site(&cluster("edga", "type: kamaji"));
+    misspelt.site.external.clear();
+    assert_eq!(misspelt.found(), ["cluster-object-missing -"]);
+    assert!(misspelt.text("cluster-object-missing").contains("did you mean `edga`?"));
     let two = cluster("edge", "type: kamaji")
         + &cluster("edge", "type: kamaji").replace("prov,", "w,").replace("namespace: prov", "namespace: west");
     assert_eq!(site(&two).of("cluster-name-twice"), ["9"]);
@@ -87,4 +133,7 @@ fn cluster_types_and_names() {
     let mut lost = site("").host("w1", &[], &[]);
     lost.inventory.hosts[0].dpus[0].cluster = "egde".into();
     assert!(lost.text("inventory-cluster-unknown").contains("did you mean `edge`?"));
+    let mut two = site("").host("w1", &[], &[]).host("w2", &[], &[]);
+    two.inventory.hosts.iter_mut().for_each(|host| host.dpus[0].cluster = "egde".into());
+    assert!(two.text("inventory-cluster-unknown").contains("host `w1` and 1 more join cluster `egde`"));
 }

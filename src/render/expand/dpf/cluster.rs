@@ -75,6 +75,7 @@ mod tests {
             labels: BTreeMap::new(),
             vars: Node::map([], Origin::NONE),
             origin: Origin::NONE,
+            cluster_origin: Origin::NONE,
         };
         let dpus = vec![dpu("c0", Some("0000:90:00")), dpu("c1", Some("0000:91:00")), dpu("c1", None)];
         let host = Host {

@@ -5,7 +5,7 @@
 //! is reported, in order of keys; versions (see `names`); interfaces of a service that runs in the management cluster are
 //! refused (P-12); ownerReferences need UIDs and are left out.
 
-use super::context::{Context, Object, filled, given, tidy};
+use super::context::{Context, Object, filled, given, name, namespace, tidy};
 use super::names::{
     CHAIN_VERSION, INTERFACE, OWNER, PROVISIONING, SERVICE, SVC, SVC_V1, service_id, version, version_key,
 };
@@ -13,6 +13,7 @@ use super::parts::{Parts, add};
 use super::{dpuset, resources, values};
 use crate::diagnostic::Diagnostic;
 use crate::node::Node;
+use crate::render::object::ObjectId;
 use crate::source::Origin;
 
 /// A deployment, read.
@@ -96,7 +97,15 @@ pub(super) fn expand(cx: &mut Context<'_>, parts: &mut Parts) {
             .filter(|key| !services.iter().any(|service| service.key == *key && service.in_management))
             .collect();
         for child in dpuset::of_deployment(cx, &deployment, &on_cards) {
-            cx.out.management.push(child.clone());
+            // The last of one name wins, as upstream; that there are two is told by `add`.
+            if parts.dpu_sets.contains_key(&(namespace(&child).to_owned(), name(&child).to_owned())) {
+                let id = ObjectId::of(&child);
+                if let Some(made) = cx.out.management.iter_mut().find(|made| ObjectId::of(made) == id) {
+                    *made = child.clone();
+                }
+            } else {
+                cx.out.management.push(child.clone());
+            }
             add(cx, &mut parts.dpu_sets, child, Vec::new(), &deployment.maker);
         }
     }

@@ -324,6 +324,7 @@ mod tests {
             labels: BTreeMap::new(),
             vars: Node::map([], Origin::NONE),
             origin: Origin::NONE,
+            cluster_origin: Origin::NONE,
         };
         let host = Host {
             name: "w1".to_owned(),
@@ -398,6 +399,7 @@ mod tests {
             labels: BTreeMap::new(),
             vars: Node::map([], Origin::NONE),
             origin: Origin::NONE,
+            cluster_origin: Origin::NONE,
         };
         let host = Host {
             name: "h".to_owned(),
