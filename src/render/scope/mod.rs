@@ -308,7 +308,7 @@ impl<'a> Scopes<'a> {
 
     fn code(&self, code: &Code, at: At<'_>, level: Level) -> Option<Node> {
         match &code.kind {
-            CodeKind::Path(path) => self.path(code, path, at, level),
+            CodeKind::Path(path) => self.path(path, at, level),
             CodeKind::Engine(expression) => {
                 let before = self.faults.borrow().len();
                 let context = self.context(&code.reads, at, level)?;
@@ -387,7 +387,7 @@ impl<'a> Scopes<'a> {
         self.fault(fault.help(help));
     }
 
-    fn path(&self, code: &Code, path: &[String], at: At<'_>, level: Level) -> Option<Node> {
+    fn path(&self, path: &[String], at: At<'_>, level: Level) -> Option<Node> {
         let Some(root) = ROOTS.iter().find(|root| **root == path[0]) else {
             self.unknown_root(&path[0], at);
             return None;
@@ -402,7 +402,7 @@ impl<'a> Scopes<'a> {
             Some(node) => node,
             None => {
                 if self.faults.borrow().len() == before {
-                    self.undefined(code, path, at, level);
+                    self.undefined(path, at, level);
                 }
                 return None;
             }
@@ -425,7 +425,7 @@ impl<'a> Scopes<'a> {
         Some(node)
     }
 
-    fn undefined(&self, code: &Code, path: &[String], at: At<'_>, level: Level) {
+    fn undefined(&self, path: &[String], at: At<'_>, level: Level) {
         let name = path.get(1).unwrap_or(&path[0]);
         let merged = self.merged(level);
         let mut names: BTreeSet<&str> = merged.fields(&[]).iter().map(|entry| &*entry.key.text).collect();
@@ -438,7 +438,7 @@ impl<'a> Scopes<'a> {
             "vars" => format!("the variable `{name}` is not set{place}"),
             root => format!("there is no `{root}` here"),
         };
-        let fault = Diagnostic::error("undefined-variable", at.find(self), message).label(format!("`{}`", code.text));
+        let fault = Diagnostic::error("undefined-variable", at.find(self), message);
         self.fault(match nearest(name, names.iter().copied().filter(|known| known != name)) {
             Some(near) => fault.help(format!("did you mean `{near}`?")),
             None if path[0] == "vars" => {
