@@ -353,6 +353,9 @@ impl Check<'_> {
                 Some(format!("take the quotes off: `{text}`"))
             }
             (Type::Array, Value::Map(_)) => Some("each item of a list begins with `- `".to_owned()),
+            (Type::Array, Value::Str(text)) if !text.contains('\n') => {
+                Some(format!("write a list of one item: `[{}]`", excerpt(text)))
+            }
             _ => None,
         };
         let fault = self.elsewhere(fault, path, &format!("it is {}", node.kind()), |schema| is_of(schema, node));

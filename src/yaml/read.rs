@@ -252,8 +252,9 @@ impl Reader<'_, '_> {
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Alias(id) => {
                 let Some((node, size)) = self.anchors.get(&id).cloned() else {
-                    let message = "an alias of a list or map inside that list or map";
-                    return Err(Box::new(Diagnostic::error("yaml-alias", origin, message)));
+                    let message = "an alias stands inside the list or map that it repeats";
+                    let fault = Diagnostic::error("yaml-alias", origin, message);
+                    return Err(Box::new(fault.help("write out what is meant: no object can hold itself")));
                 };
                 self.grow(size, origin)?;
                 if self.wants_key() {
@@ -369,7 +370,7 @@ impl Reader<'_, '_> {
     fn unknown_tag(tag: &Tag, text: &str, origin: Origin) -> Diagnostic {
         let text: String = text.chars().take(40).collect();
         Diagnostic::error("yaml-tag", origin, format!("the tag `{}` does not fit `{text}`", tag.original()))
-            .help("allowed are !!str, !!int, !!float, !!bool and !!null, on values of that type")
+            .help("allowed are `!!str`, `!!int`, `!!float`, `!!bool` and `!!null`, on values of that type")
     }
 
     fn open(&mut self, kind: OpenKind, anchor: usize, tag: Option<&Tag>, origin: Origin) -> Result<(), Fatal> {
@@ -428,8 +429,11 @@ impl Reader<'_, '_> {
                     if sources.iter().all(|source| source.as_map().is_some()) {
                         merges.extend(sources);
                     } else {
-                        let message = "`<<` takes a map or a list of maps";
-                        self.diagnostics.push(Diagnostic::error("yaml-merge-key", origin, message));
+                        let odd = sources.iter().find(|source| source.as_map().is_none());
+                        let found = odd.map_or("something else", Node::kind);
+                        let message = format!("`<<` takes a map or a list of maps, this is {found}");
+                        let fault = Diagnostic::error("yaml-merge-key", origin, message);
+                        self.diagnostics.push(fault.help("write `<<: *name`, where `&name` marks a map above"));
                     }
                 }
                 None => unreachable!("keys are read before values"),
