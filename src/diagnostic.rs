@@ -2,9 +2,11 @@
 //!
 //! In: codes, messages and [`Origin`]s. Out: the text that people read, with the line it is about. PURE.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use crate::source::{Origin, SourceTree};
+use crate::source::{FileId, Origin, Source, SourceTree};
 
 /// Whether it stops the render.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -105,14 +107,44 @@ impl Diagnostic {
 
 /// Sorts by place and removes what is said twice.
 pub fn sort(diagnostics: &mut Vec<Diagnostic>, tree: &SourceTree<'_>) {
-    diagnostics.sort_by_cached_key(|diagnostic| {
-        let place = diagnostic.origin.file().and_then(|file| tree.source(file)).map(|source| {
-            let position = source.position(diagnostic.origin.offset());
-            (position.path.to_owned(), position.line, position.column)
-        });
-        (diagnostic.severity, place, diagnostic.code, diagnostic.message.clone())
-    });
+    let mut paths: BTreeMap<FileId, Option<Arc<Source>>> = BTreeMap::new();
+    for file in diagnostics.iter().filter_map(|diagnostic| diagnostic.origin.file()) {
+        paths.entry(file).or_insert_with(|| tree.source(file));
+    }
+    let path = |origin: Origin| Some(paths.get(&origin.file()?)?.as_ref()?.path.as_str());
+    let key = |diagnostic: &Diagnostic| (diagnostic.severity, path(diagnostic.origin), diagnostic.origin.offset());
+    diagnostics
+        .sort_by(|a, b| key(a).cmp(&key(b)).then_with(|| a.code.cmp(b.code)).then_with(|| a.message.cmp(&b.message)));
     diagnostics.dedup();
+    shorten(diagnostics);
+}
+
+/// Of one kind in one file this many are told.
+pub const MOST_ALIKE: usize = 200;
+
+/// Leaves out what would only repeat itself, and says so in the last one that is told.
+fn shorten(diagnostics: &mut Vec<Diagnostic>) {
+    let mut counts: BTreeMap<(Severity, &str, Option<FileId>), usize> = BTreeMap::new();
+    if diagnostics.len() <= MOST_ALIKE {
+        return;
+    }
+    for diagnostic in &*diagnostics {
+        *counts.entry((diagnostic.severity, diagnostic.code, diagnostic.origin.file())).or_default() += 1;
+    }
+    counts.retain(|_, count| *count > MOST_ALIKE);
+    let mut told: BTreeMap<(Severity, &str, Option<FileId>), usize> = BTreeMap::new();
+    diagnostics.retain_mut(|diagnostic| {
+        let key = (diagnostic.severity, diagnostic.code, diagnostic.origin.file());
+        if !counts.contains_key(&key) {
+            return true;
+        }
+        let told = told.entry(key).or_default();
+        *told += 1;
+        if *told == MOST_ALIKE {
+            diagnostic.notes.push(("the file has more of this kind, which are not shown".to_owned(), None));
+        }
+        *told <= MOST_ALIKE
+    });
 }
 
 /// The text of one diagnostic, closed by a newline.
@@ -254,7 +286,6 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     #[test]
     fn the_text_has_place_line_carets_notes_and_help() {

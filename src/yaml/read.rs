@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span, Tag, options};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, MOST_ALIKE};
 use crate::node::{Entry, Key, Map, Node, Value};
 use crate::source::{FileId, Origin, Source};
 use crate::yaml::scalar;
@@ -39,6 +39,7 @@ pub fn documents(source: &Source, file: FileId, diagnostics: &mut Vec<Diagnostic
             documents: Vec::new(),
             size: Size::default(),
             empty: true,
+            disagreements: 0,
         };
         match reader.stream() {
             Ok(()) => return reader.documents,
@@ -128,6 +129,8 @@ struct Reader<'s, 'd> {
     size: Size,
     /// Nothing but comments in the document so far.
     empty: bool,
+    /// How many scalars readers disagree on.
+    disagreements: usize,
 }
 
 /// A list or map under construction.
@@ -321,7 +324,11 @@ impl Reader<'_, '_> {
     }
 
     fn report_disagreement(&mut self, text: &str, origin: Origin, what: &str) {
-        if let Some((old, new)) = scalar::disagreement(text) {
+        // More than are told need not be found.
+        if self.disagreements <= MOST_ALIKE
+            && let Some((old, new)) = scalar::disagreement(text)
+        {
+            self.disagreements += 1;
             let kubernetes = match scalar::resolve(text) {
                 Value::Bool(value) => value.to_string(),
                 Value::Number(number) => number.to_string(),
@@ -454,15 +461,12 @@ impl Reader<'_, '_> {
             }
         }
         // Own keys win over merged ones, an earlier merge over a later one.
-        for source in merges {
-            let added: Vec<Entry> = source
-                .fields(&[])
-                .iter()
-                .filter(|entry| entries.binary_search_by(|own| own.key.text.cmp(&entry.key.text)).is_err())
-                .cloned()
-                .collect();
-            entries.extend(added);
-            entries.sort_by(|a, b| a.key.text.cmp(&b.key.text));
+        if !merges.is_empty() {
+            let mut merged: BTreeMap<std::sync::Arc<str>, Entry> = BTreeMap::new();
+            for entry in entries.into_iter().rev().chain(merges.iter().flat_map(|source| source.fields(&[])).cloned()) {
+                merged.entry(std::sync::Arc::clone(&entry.key.text)).or_insert(entry);
+            }
+            entries = merged.into_values().collect();
         }
         Map::new(entries)
     }
