@@ -150,6 +150,11 @@ impl<'f> Repository<'f> {
         let mut fold = self.layers.fold(&self.tree, &stack, &file, &naming, |source, faults| {
             template::documents(source, &self.tree, &scopes, faults)
         });
+        // An inventory in the site's own folder is read as a file of that folder too.
+        if let Some((inventory, _)) = site.inventory.as_ref().filter(|_| !inventory.present) {
+            let path = |fault: &Diagnostic| Some(self.tree.source(fault.origin.file()?)?.path.clone());
+            fold.faults.retain(|fault| fault.code != "file-unreadable" || path(fault).as_ref() != Some(inventory));
+        }
         faults.append(&mut fold.faults);
         let placed = placement::place(&fold, &site, &inventory, &scopes, faults);
         faults.append(&mut scopes.take_faults());

@@ -7,6 +7,7 @@ use json_patch::jsonptr::Pointer;
 use json_patch::{PatchOperation, jsonptr};
 
 use super::object::ObjectId;
+use super::scope::weight;
 use crate::diagnostic::Diagnostic;
 use crate::node::{Map, Node, Value};
 use crate::site::{Patch, Target};
@@ -44,8 +45,13 @@ fn glob(pattern: &str, text: &str) -> bool {
 /// # Errors
 /// The operation that cannot be read or applied, and why.
 pub(super) fn apply(patch: &Patch, node: &Node, id: &ObjectId) -> Result<Node, Box<Diagnostic>> {
+    const MOST: usize = 64 << 20;
     patch.operations.iter().try_fold(node.clone(), |node, operation| {
-        operate(operation, &node).map_err(|message| {
+        let copies = operation.text(&["op"]) == Some("copy");
+        let small = |node: Node| {
+            if copies && weight(&node, MOST) > MOST { Err("the object becomes too large".to_owned()) } else { Ok(node) }
+        };
+        operate(operation, &node).and_then(small).map_err(|message| {
             let message = format!("Patch `{}` cannot be applied to {id}: {message}", patch.name);
             let origin = operation.get("path").map_or(operation.origin(), Node::origin);
             Box::new(Diagnostic::error("patch-failed", origin, message))

@@ -156,7 +156,7 @@ impl Placing<'_> {
             return (raw.id.clone(), raw.node.clone());
         }
         // After a fault the object stays as written, so that nothing that refers to it is reported as well.
-        let node = self.scopes.evaluate_at(&raw.node, level).unwrap_or_else(|| raw.node.clone());
+        let node = self.scopes.evaluate_object(&raw.node, level).unwrap_or_else(|| raw.node.clone());
         (ObjectId::of(&node), node)
     }
 
