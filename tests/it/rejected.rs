@@ -116,7 +116,6 @@ const CASES: &[Case] = &[
     refused("operator-bad-references", Expansion, &[]),
     refused("operator-config-none", Expansion, &[]),
     refused("operator-config-schema", Fields, &[]),
-    refused("operator-config-twice", Expansion, &[]),
     refused("operator-config-twice", Rules, &["operator-config-name"]),
     accepted("operator-missing-pull-secret", Rules, &["secret-missing"]),
     refused("operator-wrong-name", Rules, &["operator-config-name"]),
