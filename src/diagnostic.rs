@@ -2,9 +2,11 @@
 //!
 //! In: codes, messages and [`Origin`]s. Out: the text that people read, with the line it is about. PURE.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use crate::source::{Origin, SourceTree};
+use crate::source::{FileId, Origin, Source, SourceTree};
 
 /// Whether it stops the render.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -105,14 +107,44 @@ impl Diagnostic {
 
 /// Sorts by place and removes what is said twice.
 pub fn sort(diagnostics: &mut Vec<Diagnostic>, tree: &SourceTree<'_>) {
-    diagnostics.sort_by_cached_key(|diagnostic| {
-        let place = diagnostic.origin.file().and_then(|file| tree.source(file)).map(|source| {
-            let position = source.position(diagnostic.origin.offset());
-            (position.path.to_owned(), position.line, position.column)
-        });
-        (diagnostic.severity, place, diagnostic.code, diagnostic.message.clone())
-    });
+    let mut paths: BTreeMap<FileId, Option<Arc<Source>>> = BTreeMap::new();
+    for file in diagnostics.iter().filter_map(|diagnostic| diagnostic.origin.file()) {
+        paths.entry(file).or_insert_with(|| tree.source(file));
+    }
+    let path = |origin: Origin| Some(paths.get(&origin.file()?)?.as_ref()?.path.as_str());
+    let key = |diagnostic: &Diagnostic| (diagnostic.severity, path(diagnostic.origin), diagnostic.origin.offset());
+    diagnostics
+        .sort_by(|a, b| key(a).cmp(&key(b)).then_with(|| a.code.cmp(b.code)).then_with(|| a.message.cmp(&b.message)));
     diagnostics.dedup();
+    shorten(diagnostics);
+}
+
+/// Of one kind in one file this many are told.
+pub const MOST_ALIKE: usize = 200;
+
+/// Leaves out what would only repeat itself, and says so in the last one that is told.
+fn shorten(diagnostics: &mut Vec<Diagnostic>) {
+    let mut counts: BTreeMap<(Severity, &str, Option<FileId>), usize> = BTreeMap::new();
+    if diagnostics.len() <= MOST_ALIKE {
+        return;
+    }
+    for diagnostic in &*diagnostics {
+        *counts.entry((diagnostic.severity, diagnostic.code, diagnostic.origin.file())).or_default() += 1;
+    }
+    counts.retain(|_, count| *count > MOST_ALIKE);
+    let mut told: BTreeMap<(Severity, &str, Option<FileId>), usize> = BTreeMap::new();
+    diagnostics.retain_mut(|diagnostic| {
+        let key = (diagnostic.severity, diagnostic.code, diagnostic.origin.file());
+        if !counts.contains_key(&key) {
+            return true;
+        }
+        let told = told.entry(key).or_default();
+        *told += 1;
+        if *told == MOST_ALIKE {
+            diagnostic.notes.push(("the file has more of this kind, which are not shown".to_owned(), None));
+        }
+        *told <= MOST_ALIKE
+    });
 }
 
 /// The text of one diagnostic, closed by a newline.
@@ -132,7 +164,14 @@ pub fn render(diagnostic: &Diagnostic, tree: &SourceTree<'_>, colour: bool) -> S
         gutter = " ".repeat(number.len());
         let _ = writeln!(out, "{gutter}{blue}-->{reset} {}:{}:{}", position.path, position.line, position.column);
         if !diagnostic.secret {
-            let (text, skipped) = excerpt(position.text, position.column - 1);
+            // A place that is a line as a whole: its text, not what it is indented by.
+            let before = position.text.chars().take(position.column - 1);
+            let blank = if before.clone().all(char::is_whitespace) {
+                position.text.chars().skip(position.column - 1).take_while(|c| c.is_whitespace()).count()
+            } else {
+                0
+            };
+            let (text, skipped) = excerpt(position.text, position.column - 1 + blank);
             let width = token_width(&text.chars().skip(skipped).collect::<String>());
             let _ = writeln!(out, "{gutter} {blue}|{reset}");
             let _ = writeln!(out, "{blue}{number} |{reset} {text}");
@@ -143,12 +182,14 @@ pub fn render(diagnostic: &Diagnostic, tree: &SourceTree<'_>, colour: bool) -> S
     } else if let Some(label) = &diagnostic.label {
         let _ = writeln!(out, "  {blue}={reset} note: {}", visible(label));
     }
+    // Further lines stand below the first.
+    let indented = |text: &str| visible(text).replace('\n', &format!("\n{gutter}         "));
     for (note, origin) in &diagnostic.notes {
         let place = origin.and_then(|origin| tree.place(origin)).map(|place| format!(" ({place})")).unwrap_or_default();
-        let _ = writeln!(out, "{gutter} {blue}={reset} note: {}{place}", visible(note));
+        let _ = writeln!(out, "{gutter} {blue}={reset} note: {}{place}", indented(note));
     }
     for help in &diagnostic.help {
-        let _ = writeln!(out, "{gutter} {blue}={reset} help: {}", visible(help));
+        let _ = writeln!(out, "{gutter} {blue}={reset} help: {}", indented(help));
     }
     out
 }
@@ -167,6 +208,7 @@ fn token_width(text: &str) -> usize {
     let mut characters = text.chars();
     let closing = match characters.next() {
         Some(quote @ ('"' | '\'')) => quote,
+        Some('[' | '{') if !text.starts_with("{{") => return flow_width(text),
         Some(_) => {
             let end = text.find(": ").into_iter().chain(text.find(" #")).chain(text.find([',', '}', ']'])).min();
             let token = text[..end.unwrap_or(text.len())].trim_end();
@@ -177,10 +219,33 @@ fn token_width(text: &str) -> usize {
     characters.position(|c| c == closing).map_or(text.chars().count(), |inside| inside + 2)
 }
 
-/// Control characters of hostile input must not reach a terminal.
+/// How many characters of `text` the list or map in flow style takes that it begins with; one where its end is not here.
+fn flow_width(text: &str) -> usize {
+    let (mut depth, mut quote) = (0usize, None);
+    for (at, c) in text.chars().enumerate() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '[' | '{') => depth += 1,
+            (None, ']' | '}') if depth == 1 => return at + 1,
+            (None, ']' | '}') => depth -= 1,
+            _ => {}
+        }
+    }
+    1
+}
+
+/// Control characters of hostile input must not reach a terminal, nor a text of megabytes a person.
 fn visible(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.chars().any(|c| c.is_control() && c != '\n') {
-        text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect::<String>().into()
+    const MOST: usize = 2000;
+    let (text, cut) = match text.char_indices().nth(MOST) {
+        Some((end, _)) => (&text[..end], true),
+        None => (text, false),
+    };
+    if cut || text.chars().any(|c| c.is_control() && c != '\n') {
+        let safe = text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c });
+        safe.chain(cut.then_some('…')).collect::<String>().into()
     } else {
         text.into()
     }
@@ -221,7 +286,6 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     #[test]
     fn the_text_has_place_line_carets_notes_and_help() {
@@ -231,10 +295,10 @@ mod tests {
         let diagnostic = Diagnostic::error("variable-type", Origin::new(id, 13), "`mtu` must be an integer")
             .label("a string")
             .note_at("declared here", Origin::new(id, 0))
-            .help("write a number");
+            .help("write a number\nor nothing");
         assert_eq!(
             render(&diagnostic, &tree, false),
-            "error[variable-type]: `mtu` must be an integer\n --> a.yaml:2:8\n  |\n2 |   mtu: x # why\n  |        ^ a string\n  = note: declared here (a.yaml:1:1)\n  = help: write a number\n"
+            "error[variable-type]: `mtu` must be an integer\n --> a.yaml:2:8\n  |\n2 |   mtu: x # why\n  |        ^ a string\n  = note: declared here (a.yaml:1:1)\n  = help: write a number\n          or nothing\n"
         );
     }
 

@@ -120,9 +120,62 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
+/// A longer expression is refused: the engine reads it recursively.
+const MAX_CODE_BYTES: usize = 4 << 10;
+
+/// Where code of a template is longer than it may be: of one tag, from `${{` or `${%` to its end.
+pub(super) fn overlong(template: &str) -> Option<usize> {
+    let mut from = 0;
+    while let Some(found) = template[from..].find("${") {
+        let start = from + found;
+        let inner = &template[start + 2..];
+        from = start + 2;
+        let end = match inner.as_bytes().first() {
+            Some(b'{') => closing(&inner[1..]).map(|end| end + 3),
+            Some(b'%') => outside_quotes(inner).find(|at| inner[*at..].starts_with("%}") && *at > 0),
+            _ => continue,
+        };
+        let length = end.unwrap_or(inner.len());
+        if length > MAX_CODE_BYTES {
+            return Some(start);
+        }
+        from += length;
+    }
+    None
+}
+
+/// The offsets of what is not in quotes.
+fn outside_quotes(text: &str) -> impl Iterator<Item = usize> + '_ {
+    let (mut quote, mut escaped) = (None, false);
+    text.char_indices().filter_map(move |(at, c)| match (quote, c) {
+        (Some(_), _) if escaped => {
+            escaped = false;
+            None
+        }
+        (Some(_), '\\') => {
+            escaped = true;
+            None
+        }
+        (Some(open), c) => {
+            if c == open {
+                quote = None;
+            }
+            None
+        }
+        (None, '"' | '\'') => {
+            quote = Some(c);
+            None
+        }
+        (None, _) => Some(at),
+    })
+}
+
 fn compile(text: &str) -> Result<Code, String> {
     if text.is_empty() {
         return Err("an empty expression".to_owned());
+    }
+    if text.len() > MAX_CODE_BYTES {
+        return Err(format!("it is longer than {} KiB", MAX_CODE_BYTES >> 10));
     }
     let path: Vec<String> = text.split('.').map(|part| part.trim().to_owned()).collect();
     if path.iter().all(|part| is_identifier(part)) && !matches!(text, "true" | "false" | "none") {
@@ -163,6 +216,15 @@ mod tests {
         assert_eq!(parse("x ${{ a ").unwrap_err().message, "`${{` has no `}}`");
         assert!(parse("${{ }}").is_err());
         assert!(parse("${{ a | nosuchfilter( }}").is_err());
+    }
+
+    #[test]
+    fn code_of_any_length_is_found() {
+        let long = "not ".repeat(2000);
+        assert_eq!(overlong(&format!("a: ${{{{ 1 }}}} ${{{{ {long} 1 }}}}")), Some(12));
+        assert_eq!(overlong(&format!("${{% if '%}}' == {long} 1 %}}")), Some(0));
+        assert_eq!(overlong(&format!("${{% if 'a' %}}{long}${{% endif %}}${{{{ '}}}}' }}}}{long}")), None);
+        assert!(compile(&long).is_err());
     }
 
     #[test]

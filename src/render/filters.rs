@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Value as Jinja, ValueKind};
+use minijinja::value::{Kwargs, Value as Jinja, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 use serde_json::Number;
 
@@ -15,7 +15,11 @@ use crate::source::Origin;
 use crate::yaml::write;
 
 /// Instructions that one expression or template may run; a real one takes some hundreds.
-const FUEL: u64 = 5_000_000;
+const FUEL: u64 = 1_000_000;
+/// A larger result is refused: no API server takes such an object.
+pub(super) const MAX_BYTES: usize = 4 << 20;
+/// Deeper lists and maps are refused.
+const MAX_DEPTH: usize = 64;
 
 /// The environment in which everything is evaluated.
 ///
@@ -41,6 +45,14 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
         })?;
         out.write_str(&text).map_err(|_| Error::new(ErrorKind::WriteFailure, "the text cannot be written"))
     });
+    // These reserve what a number asks for; the others of this kind are replaced by ones that have a limit.
+    for filter in ["batch", "slice", "format"] {
+        environment.remove_filter(filter);
+    }
+    environment.add_filter("indent", indent);
+    environment.add_filter("join", join);
+    environment.add_filter("replace", replace);
+    environment.remove_global("debug");
     environment.add_filter("to_yaml", to_yaml);
     environment.add_filter("to_json", to_json);
     environment.add_filter("cidrhost", cidrhost);
@@ -54,6 +66,76 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
 
 fn fault(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, message.into())
+}
+
+fn small(bytes: Option<usize>) -> Result<(), Error> {
+    if bytes.is_some_and(|bytes| bytes <= MAX_BYTES) { Ok(()) } else { Err(fault(too_large())) }
+}
+
+fn too_large() -> String {
+    format!("the result is larger than {} MiB", MAX_BYTES >> 20)
+}
+
+/// Jinja's own: every line but the first, and none that is blank.
+fn indent(
+    text: &str,
+    width: Option<usize>,
+    first: Option<bool>,
+    blank: Option<bool>,
+    kwargs: Kwargs,
+) -> Result<String, Error> {
+    let width = width.map_or_else(|| kwargs.get::<Option<usize>>("width"), |width| Ok(Some(width)))?.unwrap_or(4);
+    let first = first.map_or_else(|| kwargs.get::<Option<bool>>("first"), |first| Ok(Some(first)))?;
+    let blank = blank.map_or_else(|| kwargs.get::<Option<bool>>("blank"), |blank| Ok(Some(blank)))?;
+    kwargs.assert_all_used()?;
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    small(text.lines().count().checked_mul(width).and_then(|more| more.checked_add(text.len())))?;
+    let margin = " ".repeat(width);
+    let mut out = String::with_capacity(text.len());
+    for (index, line) in text.split('\n').enumerate() {
+        if index > 0 {
+            out.push('\n');
+        }
+        let wanted = if index == 0 {
+            first == Some(true)
+        } else {
+            blank == Some(true) || !line.trim_end_matches('\r').is_empty()
+        };
+        if wanted {
+            out.push_str(&margin);
+        }
+        out.push_str(line);
+    }
+    Ok(out)
+}
+
+/// Jinja's own.
+fn join(items: &Jinja, between: Option<&str>, attribute: Option<&str>, kwargs: Kwargs) -> Result<String, Error> {
+    let attribute = attribute.map_or_else(|| kwargs.get::<Option<&str>>("attribute"), |name| Ok(Some(name)))?;
+    kwargs.assert_all_used()?;
+    let between = between.unwrap_or_default();
+    let mut out = String::new();
+    for (index, item) in items.try_iter()?.enumerate() {
+        let item = match attribute {
+            Some(name) => name.split('.').try_fold(item, |item, name| item.get_attr(name))?,
+            None => item,
+        };
+        let text = text_of(&item).map_err(|what| fault(format!("{what} cannot be joined")))?;
+        if index > 0 {
+            out.push_str(between);
+        }
+        out.push_str(&text);
+        small(Some(out.len()))?;
+    }
+    Ok(out)
+}
+
+/// Jinja's own.
+fn replace(text: &str, from: &str, to: &str) -> Result<String, Error> {
+    let more = text.matches(from).count().checked_mul(to.len());
+    small(more.and_then(|more| more.checked_add(text.len())))?;
+    Ok(text.replace(from, to))
 }
 
 fn to_yaml(value: &Jinja) -> Result<String, Error> {
@@ -149,6 +231,18 @@ pub(super) fn text_of(value: &Jinja) -> Result<String, &'static str> {
 /// # Errors
 /// What it is, where no node can hold it.
 pub(super) fn to_node(value: &Jinja, origin: Origin) -> Result<Node, String> {
+    node_within(value, origin, 0, &mut 0)
+}
+
+/// As [`to_node`], at a depth and with what was made so far.
+fn node_within(value: &Jinja, origin: Origin, depth: usize, bytes: &mut usize) -> Result<Node, String> {
+    *bytes += 16 + value.as_str().map_or(0, str::len);
+    if *bytes > 4 * MAX_BYTES {
+        return Err(too_large());
+    }
+    if depth > MAX_DEPTH {
+        return Err(format!("the result is nested more than {MAX_DEPTH} levels deep"));
+    }
     let node = match value.kind() {
         ValueKind::Undefined => return Err("the value is undefined".to_owned()),
         ValueKind::None => Value::Null,
@@ -164,14 +258,14 @@ pub(super) fn to_node(value: &Jinja, origin: Origin) -> Result<Node, String> {
         ValueKind::String => Value::Str(value.as_str().unwrap_or_default().into()),
         ValueKind::Seq | ValueKind::Iterable => {
             let items = value.try_iter().map_err(|error| error.to_string())?;
-            Value::List(items.map(|item| to_node(&item, origin)).collect::<Result<_, _>>()?)
+            Value::List(items.map(|item| node_within(&item, origin, depth + 1, bytes)).collect::<Result<_, _>>()?)
         }
         ValueKind::Map => {
             let mut entries = Vec::new();
             for key in value.try_iter().map_err(|error| error.to_string())? {
                 let item = value.get_item(&key).map_err(|error| error.to_string())?;
-                entries
-                    .push(Entry { key: Key { text: key.to_string().into(), origin }, value: to_node(&item, origin)? });
+                let value = node_within(&item, origin, depth + 1, bytes)?;
+                entries.push(Entry { key: Key { text: key.to_string().into(), origin }, value });
             }
             Value::Map(Map::new(entries))
         }

@@ -124,7 +124,7 @@ impl Layers {
     ) -> Stack {
         let mut stack = Stack { paths: Vec::new(), heads: Vec::new() };
         let mut chain = Vec::new();
-        for (path, origin) in named {
+        for (path, origin) in few(named, faults) {
             if path == site_folder {
                 let message = format!("the site's own folder `{path}` is always the last layer");
                 faults.push(Diagnostic::error("layer-path", *origin, message).help("leave it out of `layers`"));
@@ -154,14 +154,16 @@ impl Layers {
             return;
         }
         if stack.paths.len() + chain.len() >= MAX_LAYERS {
-            let message = format!("more than {MAX_LAYERS} layers");
-            faults.push(Diagnostic::error("too-many-layers", origin, message));
+            if !faults.iter().any(|fault| fault.code == TOO_MANY_LAYERS) {
+                faults.push(too_many_layers(origin, "with those that they are built on, there are".to_owned()));
+            }
             return;
         }
         let head = keep(&self.heads, path, || head(tree, path));
         faults.extend(head.faults.iter().cloned());
         chain.push(path.to_owned());
-        for (below, origin) in head.layer.iter().flat_map(|layer| &layer.layers) {
+        let below = head.layer.as_ref().map(|layer| layer.layers.as_slice()).unwrap_or_default();
+        for (below, origin) in few(below, faults) {
             self.visit(tree, below, *origin, chain, stack, faults);
         }
         chain.pop();
@@ -251,6 +253,26 @@ impl Layers {
     }
 }
 
+/// The layers that a list names; none, and a fault, where there are too many.
+fn few<'l>(named: &'l [(String, Origin)], faults: &mut Vec<Diagnostic>) -> &'l [(String, Origin)] {
+    match named.get(MAX_LAYERS) {
+        None => named,
+        Some((_, origin)) => {
+            faults.push(too_many_layers(*origin, format!("this list has {}", named.len())));
+            &[]
+        }
+    }
+}
+
+/// Its name on screen.
+const TOO_MANY_LAYERS: &str = "too-many-layers";
+
+fn too_many_layers(origin: Origin, what: String) -> Diagnostic {
+    Diagnostic::error("too-many-layers", origin, format!("more than {MAX_LAYERS} layers"))
+        .note(what)
+        .help("put what is always used together into one layer")
+}
+
 /// The layers that lie inside `path` and are therefore not part of it.
 fn nested(path: &str, paths: &[String]) -> Vec<String> {
     let inside = |other: &&String| other.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
@@ -318,12 +340,17 @@ impl Fold {
         let folded = match self.objects.get(&key) {
             Some(below) if below.layer == number => {
                 let message = format!("{} is written twice in one layer", object.id);
-                let fault = Diagnostic::error("duplicate-object", object.node.origin(), message);
-                self.faults.push(
+                let fault = Diagnostic::error("duplicate-object", object.node.origin(), message)
+                    .note_at("first written here", below.raw.node.origin())
+                    .help("write it once, or move what differs into a layer of its own");
+                self.faults.push(if object.placement.dest.is_none() && key.1 != Dest::Management {
+                    fault.help(format!(
+                        "it names no destination and takes the first one's, {}: for another annotate it with `dpu-render.dev/destination`",
+                        below.raw.placement
+                    ))
+                } else {
                     fault
-                        .note_at("first written here", below.raw.node.origin())
-                        .help("write it once, or move what differs into a layer of its own"),
-                );
+                });
                 return;
             }
             Some(below) => {
@@ -331,6 +358,7 @@ impl Fold {
                 let placement = Placement {
                     dest: Some(key.1.clone()),
                     for_each: object.placement.for_each.or(below.raw.placement.for_each),
+                    written: object.placement.written.or(below.raw.placement.written),
                 };
                 if node.is_null() || node.text(&["$patch"]) == Some("delete") {
                     self.objects.remove(&key);
@@ -345,7 +373,7 @@ impl Fold {
             }
             None => RawObject {
                 id: object.id.clone(),
-                placement: Placement { dest: Some(key.1.clone()), for_each: object.placement.for_each },
+                placement: Placement { dest: Some(key.1.clone()), ..object.placement.clone() },
                 node: object.node.clone(),
             },
         };
@@ -427,9 +455,12 @@ fn head(tree: &SourceTree<'_>, folder: &str) -> Head {
 /// A file that cannot be read, placed at its first byte.
 pub(super) fn unreadable(tree: &SourceTree<'_>, path: &str, error: &FileError) -> Diagnostic {
     let (file, _) = tree.add(path, String::new());
-    let fault = Diagnostic::error("file-unreadable", Origin::new(file, 0), format!("{path} {error}"));
+    let fault = Diagnostic::error("file-unreadable", Origin::new(file, 0), format!("`{path}` {error}"));
+    // There is no text to show.
+    let fault = fault.without_excerpt();
     match error {
         FileError::Outside => fault.help("links may only point to files of the repository"),
+        FileError::NotText => fault.help("save it as UTF-8, or give it a name that does not end in `.yaml`"),
         _ => fault,
     }
 }
@@ -512,8 +543,11 @@ impl Reading {
         match parse::kind(document, &mut self.body.faults) {
             Some(ApiKind::Patch) => self.body.patches.push(parse::patch(document, &mut self.body.faults)),
             Some(ApiKind::Layer) => {
-                let fault =
-                    Diagnostic::error("misplaced-kind", document.origin(), "a Layer must be written in `layer.yaml`");
+                let name = document.text(&["metadata", "name"]).unwrap_or_default();
+                let message = format!("Layer `{name}` is written where no Layer is read");
+                let origin = document.get("kind").map_or(document.origin(), Node::origin);
+                let fault = Diagnostic::error("misplaced-kind", origin, message)
+                    .help("write it in the `layer.yaml` of its folder; for a site's own folder, write what it says in `site.yaml`");
                 self.body.faults.push(fault);
             }
             // A Site is read before its folder is; an inventory where the site names it.
@@ -533,30 +567,38 @@ impl Reading {
             faults.push(Diagnostic::error("not-an-object", document.origin(), message));
             return;
         }
+        let mut missing = Vec::new();
         for path in [&["apiVersion"][..], &["kind"], &["metadata", "name"]] {
-            match document.at(path).map(Node::value) {
-                Some(Value::Str(text)) if !text.is_empty() => {}
-                found => {
-                    let name = path.join(".");
-                    let what = document.text(&["metadata", "name"]).or_else(|| document.text(&["kind"]));
-                    let what = what.map(|what| format!(" `{what}`")).unwrap_or_default();
-                    let origin = document.at(path).map_or(document.origin(), Node::origin);
-                    let fault = match found {
-                        None | Some(Value::Null) => Diagnostic::error(
-                            "not-an-object",
-                            origin,
-                            format!("the object{what} has no `{name}`"),
-                        )
-                        .help("files that are not Kubernetes objects must be called `_…` or `….txt`, or lie elsewhere"),
-                        Some(_) => Diagnostic::error(
-                            "wrong-type",
-                            origin,
-                            format!("`{name}` must be a string; put it in quotes"),
-                        ),
-                    };
-                    faults.push(fault);
+            let name = path.join(".");
+            match document.at(path).map(|node| (node, node.value())) {
+                Some((_, Value::Str(text))) if !text.is_empty() => {}
+                None | Some((_, Value::Null | Value::Str(_))) => missing.push(name),
+                Some((node, _)) => {
+                    let message = format!("`{name}` must be a string, this is {}", node.kind());
+                    let fault = Diagnostic::error("wrong-type", node.origin(), message);
+                    faults.push(match node.value() {
+                        Value::List(_) | Value::Map(_) => fault,
+                        _ => fault.help("put it in quotes"),
+                    });
                 }
             }
+        }
+        if !missing.is_empty() {
+            let kind = document.text(&["kind"]).filter(|kind| !kind.is_empty());
+            let name = document.text(&["metadata", "name"]).map(|name| format!(" `{name}`"));
+            let what = format!("{}{}", kind.unwrap_or("the object"), name.unwrap_or_default());
+            let named: Vec<String> = missing.iter().map(|name| format!("`{name}`")).collect();
+            let message = match &*named {
+                [one] => format!("{what} has no {one}"),
+                [one, two] => format!("{what} has neither {one} nor {two}"),
+                _ => format!("a document is no Kubernetes object: it has no {}", named.join(", ")),
+            };
+            let fault = Diagnostic::error("not-an-object", document.origin(), message);
+            faults.push(if kind.is_some() || document.get("apiVersion").is_some() {
+                fault.help(format!("add {}", named.join(" and ")))
+            } else {
+                fault.help("a file of something else must have a name that begins with `_`, or lie in another folder")
+            });
         }
         if faults.len() > before {
             return;

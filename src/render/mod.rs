@@ -25,7 +25,7 @@ use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::node::{Node, Value};
 use crate::site::parse;
 use crate::site::{ApiKind, Declaration, Inventory, Mode, Patch, Site, VariableType};
-use crate::source::{Files, Origin, SourceTree};
+use crate::source::{FileError, Files, Origin, SourceTree};
 use crate::validate;
 use crate::yaml::scalar;
 use check::{Checker, SharedChecks};
@@ -116,6 +116,9 @@ impl<'f> Repository<'f> {
     pub fn render(&self, folder: &str, options: &Options) -> Outcome {
         let mut faults = Vec::new();
         let site = self.site(folder, options, &mut faults);
+        // Where the value is refused as it was read, nobody asks how else it might be read.
+        let odd: BTreeSet<_> = faults.iter().filter(|fault| fault.code == "wrong-type").map(|f| f.origin).collect();
+        faults.retain(|fault| fault.code != "yaml-ambiguous" || !odd.contains(&fault.origin));
         let refused = faults.iter().any(|fault| fault.severity == Severity::Error);
         diagnostic::sort(&mut faults, &self.tree);
         Outcome { site: site.filter(|_| !refused), diagnostics: faults }
@@ -147,6 +150,11 @@ impl<'f> Repository<'f> {
         let mut fold = self.layers.fold(&self.tree, &stack, &file, &naming, |source, faults| {
             template::documents(source, &self.tree, &scopes, faults)
         });
+        // An inventory in the site's own folder is read as a file of that folder too.
+        if let Some((inventory, _)) = site.inventory.as_ref().filter(|_| !inventory.present) {
+            let path = |fault: &Diagnostic| Some(self.tree.source(fault.origin.file()?)?.path.clone());
+            fold.faults.retain(|fault| fault.code != "file-unreadable" || path(fault).as_ref() != Some(inventory));
+        }
         faults.append(&mut fold.faults);
         let placed = placement::place(&fold, &site, &inventory, &scopes, faults);
         faults.append(&mut scopes.take_faults());
@@ -172,7 +180,9 @@ impl<'f> Repository<'f> {
             checker.check(node, lasting.contains(&node.address()), faults);
         }
         let mut expanded = expand::expand(&input);
-        faults.append(&mut validate::check(&input, &expanded));
+        let mut rules = validate::check(&input, &expanded);
+        once(&mut rules, &mut expanded.diagnostics);
+        faults.append(&mut rules);
         faults.append(&mut expanded.diagnostics);
         faults.append(&mut scopes.take_faults());
         if site.mode == Mode::Operator && !options.expand {
@@ -207,7 +217,7 @@ impl<'f> Repository<'f> {
         }
         if found.is_none() && !faults.iter().any(|fault| fault.severity == Severity::Error) {
             let origin = documents.first().map_or_else(|| self.start_of(path), Node::origin);
-            let fault = Diagnostic::error("site-missing", origin, format!("{path} holds no Site"));
+            let fault = Diagnostic::error("site-missing", origin, format!("`{path}` holds no Site"));
             faults.push(
                 fault.help(format!("it begins with `apiVersion: {}` and `kind: Site`", crate::site::API_VERSION)),
             );
@@ -225,18 +235,21 @@ impl<'f> Repository<'f> {
         let documents = match layer::documents_of(&self.tree, path, faults) {
             Ok(documents) => documents,
             Err(error) => {
-                faults.push(Diagnostic::error(
-                    "inventory-missing",
-                    *origin,
-                    format!("the inventory {path} cannot be read: {error}"),
-                ));
+                let message = format!("the inventory `{path}` cannot be read: {error}");
+                let fault = Diagnostic::error("inventory-missing", *origin, message);
+                faults.push(match error {
+                    FileError::NotFound => {
+                        fault.help("write its name in the site's folder, or its path from the repository's root")
+                    }
+                    _ => fault,
+                });
                 return Inventory::default();
             }
         };
         let found =
             documents.iter().find(|document| parse::kind(document, &mut Vec::new()) == Some(ApiKind::Inventory));
         let Some(document) = found else {
-            faults.push(Diagnostic::error("inventory-missing", *origin, format!("{path} holds no Inventory")));
+            faults.push(Diagnostic::error("inventory-missing", *origin, format!("`{path}` holds no Inventory")));
             return Inventory::default();
         };
         parse::inventory(document, faults)
@@ -313,6 +326,15 @@ fn as_helm(text: &str) -> Value {
         false if integer => scalar::resolve(text),
         false => Value::Str(text.into()),
     }
+}
+
+/// What a rule and the expansion both say of one place is said once, by the one that takes it more seriously.
+fn once(rules: &mut Vec<Diagnostic>, expansion: &mut Vec<Diagnostic>) {
+    let place = |fault: &Diagnostic| (fault.code, fault.origin);
+    let by_rule: BTreeMap<_, Severity> = rules.iter().map(|fault| (place(fault), fault.severity)).collect();
+    expansion.retain(|fault| by_rule.get(&place(fault)).is_none_or(|rule| fault.severity < *rule));
+    let kept: BTreeSet<_> = expansion.iter().map(place).collect();
+    rules.retain(|fault| !kept.contains(&place(fault)));
 }
 
 /// All objects of all destinations, after expansion and patches.

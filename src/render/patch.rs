@@ -7,6 +7,7 @@ use json_patch::jsonptr::Pointer;
 use json_patch::{PatchOperation, jsonptr};
 
 use super::object::ObjectId;
+use super::scope::weight;
 use crate::diagnostic::Diagnostic;
 use crate::node::{Map, Node, Value};
 use crate::site::{Patch, Target};
@@ -44,9 +45,14 @@ fn glob(pattern: &str, text: &str) -> bool {
 /// # Errors
 /// The operation that cannot be read or applied, and why.
 pub(super) fn apply(patch: &Patch, node: &Node, id: &ObjectId) -> Result<Node, Box<Diagnostic>> {
+    const MOST: usize = 64 << 20;
     let own = ObjectId::of(node);
     patch.operations.iter().try_fold(node.clone(), |node, operation| {
+        let copies = operation.text(&["op"]) == Some("copy");
         let changed = operate(operation, &node).and_then(|changed| {
+            if copies && weight(&changed, MOST) > MOST {
+                return Err("the object becomes too large".to_owned());
+            }
             // Layers, file names and the objects that refer to it know it by these.
             if ObjectId::of(&changed) == own {
                 Ok(changed)
@@ -56,7 +62,8 @@ pub(super) fn apply(patch: &Patch, node: &Node, id: &ObjectId) -> Result<Node, B
         });
         changed.map_err(|message| {
             let message = format!("Patch `{}` cannot be applied to {id}: {message}", patch.name);
-            Box::new(Diagnostic::error("patch-failed", operation.origin(), message))
+            let origin = operation.get("path").map_or(operation.origin(), Node::origin);
+            Box::new(Diagnostic::error("patch-failed", origin, message))
         })
     })
 }
@@ -67,16 +74,18 @@ fn operate(operation: &Node, node: &Node) -> Result<Node, String> {
     // The value as written, not its copy in JSON: it knows its place.
     let value = || operation.get("value").cloned().unwrap_or_else(|| Node::new(Value::Null, operation.origin()));
     match parsed {
-        PatchOperation::Add(add) => set(node, &add.path, &mut |_| Ok(value()), true),
-        PatchOperation::Replace(replace) => set(node, &replace.path, &mut |old| Ok(value().over(old)), false),
-        PatchOperation::Remove(remove) => self::remove(node, &remove.path),
+        PatchOperation::Add(add) => set(node, &add.path, &add.path, &mut |_| Ok(value()), true),
+        PatchOperation::Replace(replace) => {
+            set(node, &replace.path, &replace.path, &mut |old| Ok(value().over(old)), false)
+        }
+        PatchOperation::Remove(remove) => self::remove(node, &remove.path, &remove.path),
         PatchOperation::Copy(copy) => {
             let found = find(node, &copy.from)?;
-            set(node, &copy.path, &mut |_| Ok(found.clone()), true)
+            set(node, &copy.path, &copy.path, &mut |_| Ok(found.clone()), true)
         }
         PatchOperation::Move(moved) => {
             let found = find(node, &moved.from)?;
-            set(&remove(node, &moved.from)?, &moved.path, &mut |_| Ok(found.clone()), true)
+            set(&remove(node, &moved.from, &moved.from)?, &moved.path, &moved.path, &mut |_| Ok(found.clone()), true)
         }
         PatchOperation::Test(test) => {
             let (found, wanted) = (find(node, &test.path)?, value());
@@ -107,14 +116,18 @@ fn missing(path: &Pointer, key: &str, node: &Node) -> String {
     if names.is_empty() {
         format!("`{path}`: there is no `{key}`, it is {}", node.kind())
     } else {
-        format!("`{path}`: there is no `{key}`; there are {}", names.join(", "))
+        format!(
+            "`{path}`: there is no `{key}`; there are {}",
+            names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        )
     }
 }
 
-/// Sets what `path` points to. With `add`, it may be new, and in a list it is inserted before what is there.
+/// Sets what `path`, the rest of `whole`, points to. With `add`, it may be new, and in a list it is inserted before what is there.
 fn set(
     node: &Node,
     path: &Pointer,
+    whole: &Pointer,
     value: &mut dyn FnMut(&Node) -> Result<Node, String>,
     add: bool,
 ) -> Result<Node, String> {
@@ -124,45 +137,45 @@ fn set(
         Value::List(items) => {
             let mut items = items.clone();
             if rest.is_root() && add {
-                let at = if key == "-" { items.len() } else { index(&token, items.len() + 1, path)? };
+                let at = if key == "-" { items.len() } else { index(&token, items.len() + 1, whole)? };
                 items.insert(at, value(node)?);
             } else {
-                let at = index(&token, items.len(), path)?;
-                items[at] = set(&items[at], rest, value, add)?;
+                let at = index(&token, items.len(), whole)?;
+                items[at] = set(&items[at], rest, whole, value, add)?;
             }
             Ok(node.with_value(Value::List(items)))
         }
         Value::Map(map) => match map.get(&key) {
-            Some(child) => Ok(node.with(&key, set(child, rest, value, add)?)),
+            Some(child) => Ok(node.with(&key, set(child, rest, whole, value, add)?)),
             None if rest.is_root() && add => Ok(node.with(&key, value(node)?)),
             // Annotations and labels are the usual targets, and are missing as often as not.
             None if add && matches!(&*key, "annotations" | "labels") => {
                 let empty = Node::new(Value::Map(Map::default()), node.origin());
-                Ok(node.with(&key, set(&empty, rest, value, add)?))
+                Ok(node.with(&key, set(&empty, rest, whole, value, add)?))
             }
-            None => Err(missing(path, &key, node)),
+            None => Err(missing(whole, &key, node)),
         },
-        _ => Err(missing(path, &key, node)),
+        _ => Err(missing(whole, &key, node)),
     }
 }
 
-fn remove(node: &Node, path: &Pointer) -> Result<Node, String> {
+fn remove(node: &Node, path: &Pointer, whole: &Pointer) -> Result<Node, String> {
     let Some((token, rest)) = path.split_front() else { return Err("the whole object cannot be removed".to_owned()) };
     let key = token.decoded();
     match node.value() {
         Value::List(items) => {
-            let at = index(&token, items.len(), path)?;
+            let at = index(&token, items.len(), whole)?;
             let mut items = items.clone();
             if rest.is_root() {
                 items.remove(at);
             } else {
-                items[at] = remove(&items[at], rest)?;
+                items[at] = remove(&items[at], rest, whole)?;
             }
             Ok(node.with_value(Value::List(items)))
         }
         _ => {
-            let child = node.get(&key).ok_or_else(|| missing(path, &key, node))?;
-            if rest.is_root() { Ok(node.without(&key)) } else { Ok(node.with(&key, remove(child, rest)?)) }
+            let child = node.get(&key).ok_or_else(|| missing(whole, &key, node))?;
+            if rest.is_root() { Ok(node.without(&key)) } else { Ok(node.with(&key, remove(child, rest, whole)?)) }
         }
     }
 }
@@ -204,6 +217,8 @@ mod tests {
         ] {
             assert!(operated(object(), operation).is_err());
         }
+        let deep = operated(object(), json!({"op": "replace", "path": "/a/l/7", "value": 1}));
+        assert_eq!(deep.unwrap_err(), "`/a/l/7`: the list has 2 items, there is no 7");
     }
 
     #[test]

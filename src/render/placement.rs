@@ -46,6 +46,8 @@ impl fmt::Display for Dest {
 pub(super) struct Placement {
     pub(super) dest: Option<Dest>,
     pub(super) for_each: Option<ForEach>,
+    /// Where the destination is written.
+    pub(super) written: Option<Origin>,
 }
 
 impl fmt::Display for Placement {
@@ -68,22 +70,31 @@ pub(super) fn place_of(
     layer: Option<&(String, Origin)>,
     faults: &mut Vec<Diagnostic>,
 ) -> (Node, Placement) {
-    let mut placement = Placement { dest: layer.map(|(text, _)| dest(text)), for_each: None };
+    let mut placement = Placement {
+        dest: layer.map(|(text, _)| dest(text)),
+        for_each: None,
+        written: layer.map(|(_, origin)| *origin),
+    };
     let Some(annotations) = object.at(&["metadata", "annotations"]) else { return (object.clone(), placement) };
     if annotations.get(DESTINATION).is_none() && annotations.get(FOR_EACH_KEY).is_none() {
         return (object.clone(), placement);
     }
-    if let Some(text) = annotations.get(DESTINATION).and_then(Node::as_str) {
+    if let Some(value) = annotations.get(DESTINATION)
+        && let Some(text) = value.as_str()
+    {
         placement.dest = Some(dest(text));
+        placement.written = Some(value.origin());
     }
     if let Some(value) = annotations.get(FOR_EACH_KEY) {
         let text = value.as_str().unwrap_or_default();
         placement.for_each = FOR_EACH.iter().find(|(name, _)| *name == text).map(|(_, each)| *each);
         if placement.for_each.is_none() {
             let message = format!("`{FOR_EACH_KEY}` cannot be `{text}`");
-            faults.push(
-                Diagnostic::error("value-not-allowed", value.origin(), message).help("allowed: clusters, hosts, dpus"),
-            );
+            let fault = Diagnostic::error("value-not-allowed", value.origin(), message);
+            faults.push(fault.help(match nearest(text, FOR_EACH.map(|(name, _)| name)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "allowed: `clusters`, `hosts`, `dpus`".to_owned(),
+            }));
         }
     }
     let rest = annotations.without(DESTINATION).without(FOR_EACH_KEY);
@@ -148,7 +159,7 @@ impl Placing<'_> {
         if !raw.node.has_expression() {
             return (Some(raw.id.clone()), raw.node.clone());
         }
-        match self.scopes.evaluate_at(&raw.node, level) {
+        match self.scopes.evaluate_object(&raw.node, level) {
             Some(node) => (Some(ObjectId::of(&node)), node),
             None => (None, raw.node.clone()),
         }
@@ -245,13 +256,13 @@ impl Placing<'_> {
         if found.is_none() {
             let names: Vec<&str> = self.site.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
             let message = format!("{} goes to `{name}`, which is no cluster of this site", folded.raw.id);
-            let fault = Diagnostic::error("unknown-destination", folded.raw.node.origin(), message);
-            self.faults.push(fault.help(
-                match nearest(name, names.iter().copied().chain(["management", "clusters"])) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("allowed: management, clusters, {}", names.join(", ")),
-                },
-            ));
+            let origin = folded.raw.placement.written.unwrap_or_else(|| folded.raw.node.origin());
+            let fault = Diagnostic::error("unknown-destination", origin, message);
+            let allowed: Vec<&str> = ["management", "clusters"].into_iter().chain(names).collect();
+            self.faults.push(fault.help(match nearest(name, allowed.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("allowed: `{}`", allowed.join("`, `")),
+            }));
         }
         found
     }

@@ -8,7 +8,7 @@ mod message;
 
 use std::net::Ipv4Addr;
 
-use crate::diagnostic::{Diagnostic, Severity, nearest};
+use crate::diagnostic::{Diagnostic, MOST_ALIKE, Severity, nearest};
 use crate::node::{EXPRESSION, Map, Node, Value};
 use crate::schema::table::{Line, ListKey, Schema, Type};
 use crate::schema::{Schemas, cel, metadata};
@@ -39,7 +39,7 @@ pub(super) fn object(schemas: &Schemas, object: &Node, release: Release, parity:
     let line = schemas.find(group, version, kind, release);
     let errors = |out: &[Diagnostic]| out.iter().filter(|fault| fault.severity == Severity::Error).count();
     let before = errors(out);
-    let mut check = Check { schemas, object, kind, line, release, parity, out };
+    let mut check = Check { schemas, object, kind, line, release, parity, out, unknown: 0 };
     check.identity(map);
     if [api_version, kind].iter().any(|text| text.is_empty() || text.contains(EXPRESSION)) {
         return;
@@ -68,6 +68,8 @@ struct Check<'a> {
     release: Release,
     parity: bool,
     out: &'a mut Vec<Diagnostic>,
+    /// Unknown fields so far.
+    unknown: usize,
 }
 
 impl Check<'_> {
@@ -304,6 +306,11 @@ impl Check<'_> {
     }
 
     fn unknown_field(&mut self, schema: &Schema, origin: Origin, path: &Path<'_>, name: &str) {
+        // More than are told need not be looked into.
+        self.unknown += 1;
+        if self.unknown > MOST_ALIKE + 1 {
+            return;
+        }
         let message = format!("{} has no field `{path}`{}", self.subject(), self.in_release());
         let fault = self.dropped(Diagnostic::error("unknown-field", origin, message).label("unknown field"));
         let fault = self.elsewhere(fault, path, "it is a field", |_| true);
@@ -355,6 +362,9 @@ impl Check<'_> {
                 Some(format!("take the quotes off: `{text}`"))
             }
             (Type::Array, Value::Map(_)) => Some("each item of a list begins with `- `".to_owned()),
+            (Type::Array, Value::Str(text)) if !text.contains('\n') => {
+                Some(format!("write a list of one item: `[{}]`", excerpt(text)))
+            }
             _ => None,
         };
         let fault = self.elsewhere(fault, path, &format!("it is {}", node.kind()), |schema| is_of(schema, node));

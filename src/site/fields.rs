@@ -30,7 +30,7 @@ impl<'n, 'd> Fields<'n, 'd> {
                         diagnostics.push(Diagnostic::error("unknown-field", entry.key.origin, message).help(
                             match nearest(name, known.iter().copied()) {
                                 Some(near) => format!("did you mean `{near}`?"),
-                                None => format!("it has: {}", known.join(", ")),
+                                None => format!("it has `{}`", known.join("`, `")),
                             },
                         ));
                     }
@@ -98,10 +98,12 @@ impl<'n, 'd> Fields<'n, 'd> {
         if found.is_none() {
             let names: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
             let message = format!("`{name}` of {} cannot be `{text}`", self.what);
-            self.diagnostics.push(
-                Diagnostic::error("value-not-allowed", self.origin(name), message)
-                    .help(format!("allowed: {}", names.join(", "))),
-            );
+            self.diagnostics.push(Diagnostic::error("value-not-allowed", self.origin(name), message).help(
+                match nearest(&text, names.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("allowed: `{}`", names.join("`, `")),
+                },
+            ));
         }
         found
     }

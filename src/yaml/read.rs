@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span, Tag, options};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, MOST_ALIKE};
 use crate::node::{Entry, Key, Map, Name, Node, Value};
 use crate::source::{FileId, Origin, Source};
 use crate::yaml::scalar;
@@ -39,6 +39,7 @@ pub fn documents(source: &Source, file: FileId, diagnostics: &mut Vec<Diagnostic
             documents: Vec::new(),
             size: Size::default(),
             empty: true,
+            disagreements: 0,
         };
         match reader.stream() {
             Ok(()) => return reader.documents,
@@ -128,6 +129,8 @@ struct Reader<'s, 'd> {
     size: Size,
     /// Nothing but comments in the document so far.
     empty: bool,
+    /// How many scalars readers disagree on.
+    disagreements: usize,
 }
 
 /// A list or map under construction.
@@ -252,8 +255,9 @@ impl Reader<'_, '_> {
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Alias(id) => {
                 let Some((node, size)) = self.anchors.get(&id).cloned() else {
-                    let message = "an alias of a list or map inside that list or map";
-                    return Err(Box::new(Diagnostic::error("yaml-alias", origin, message)));
+                    let message = "an alias stands inside the list or map that it repeats";
+                    let fault = Diagnostic::error("yaml-alias", origin, message);
+                    return Err(Box::new(fault.help("write out what is meant: no object can hold itself")));
                 };
                 self.grow(size, origin)?;
                 if self.wants_key() {
@@ -320,7 +324,11 @@ impl Reader<'_, '_> {
     }
 
     fn report_disagreement(&mut self, text: &str, origin: Origin, what: &str) {
-        if let Some((old, new)) = scalar::disagreement(text) {
+        // More than are told need not be found.
+        if self.disagreements <= MOST_ALIKE
+            && let Some((old, new)) = scalar::disagreement(text)
+        {
+            self.disagreements += 1;
             let kubernetes = match scalar::resolve(text) {
                 Value::Bool(value) => value.to_string(),
                 Value::Number(number) => number.to_string(),
@@ -369,7 +377,7 @@ impl Reader<'_, '_> {
     fn unknown_tag(tag: &Tag, text: &str, origin: Origin) -> Diagnostic {
         let text: String = text.chars().take(40).collect();
         Diagnostic::error("yaml-tag", origin, format!("the tag `{}` does not fit `{text}`", tag.original()))
-            .help("allowed are !!str, !!int, !!float, !!bool and !!null, on values of that type")
+            .help("allowed are `!!str`, `!!int`, `!!float`, `!!bool` and `!!null`, on values of that type")
     }
 
     fn open(&mut self, kind: OpenKind, anchor: usize, tag: Option<&Tag>, origin: Origin) -> Result<(), Fatal> {
@@ -428,8 +436,11 @@ impl Reader<'_, '_> {
                     if sources.iter().all(|source| source.as_map().is_some()) {
                         merges.extend(sources);
                     } else {
-                        let message = "`<<` takes a map or a list of maps";
-                        self.diagnostics.push(Diagnostic::error("yaml-merge-key", origin, message));
+                        let odd = sources.iter().find(|source| source.as_map().is_none());
+                        let found = odd.map_or("something else", Node::kind);
+                        let message = format!("`<<` takes a map or a list of maps, this is {found}");
+                        let fault = Diagnostic::error("yaml-merge-key", origin, message);
+                        self.diagnostics.push(fault.help("write `<<: *name`, where `&name` marks a map above"));
                     }
                 }
                 None => unreachable!("keys are read before values"),
@@ -450,15 +461,12 @@ impl Reader<'_, '_> {
             }
         }
         // Own keys win over merged ones, an earlier merge over a later one.
-        for source in merges {
-            let added: Vec<Entry> = source
-                .fields(&[])
-                .iter()
-                .filter(|entry| entries.binary_search_by(|own| own.key.text.cmp(&entry.key.text)).is_err())
-                .cloned()
-                .collect();
-            entries.extend(added);
-            entries.sort_by(|a, b| a.key.text.cmp(&b.key.text));
+        if !merges.is_empty() {
+            let mut merged: BTreeMap<Name, Entry> = BTreeMap::new();
+            for entry in entries.into_iter().rev().chain(merges.iter().flat_map(|source| source.fields(&[])).cloned()) {
+                merged.entry(entry.key.text.clone()).or_insert(entry);
+            }
+            entries = merged.into_values().collect();
         }
         Map::new(entries)
     }

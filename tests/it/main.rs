@@ -10,6 +10,7 @@ mod cli;
 mod common;
 mod disk;
 mod golden;
+mod hostile;
 mod oracle;
 mod parity;
 mod readers;

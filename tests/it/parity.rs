@@ -172,7 +172,7 @@ fn one_mistake_is_told_once() {
         ("", "", &[]),
         ("name: hbn, interface: p1_if", "name: hbm, interface: p1_if", &["error[chain-port-unmatched"]),
         ("name: hbn, interface: p1_if", "name: hbn, interface: p2_if", &["error[chain-port-unmatched"]),
-        ("ipam: {matchLabels: {pool: one}}", "ipam: {matchLabels: {pool: three}}", &["error[ipam-pool-missing"]),
+        ("ipam: {matchLabels: {pool: one}}", "ipam: {matchLabels: {pool: three}}", &["error[ipam-pool-unmatched"]),
         ("labels: {pool: two}", "labels: {pool: one}", &["error[ipam-pool-ambiguous"]),
         ("network: 10.1.0.0/20", "network: 10.1.0.0/33", &["error[ipam-cidr"]),
         ("nameSuffix: b", "nameSuffix: a", &["error[name-collision"]),

@@ -8,7 +8,7 @@ mod declare;
 mod late;
 mod roots;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -24,7 +24,11 @@ use crate::site::{Dpu, Host, Inventory, Site};
 use crate::source::{Origin, SourceTree};
 
 /// Larger results are refused: no API server takes such an object.
-const MAX_RESULT_BYTES: usize = 4 << 20;
+const MAX_RESULT_BYTES: usize = filters::MAX_BYTES;
+/// What one object may be given of variables, each counted as often as it is named.
+const MAX_GIVEN_BYTES: usize = 4 * MAX_RESULT_BYTES;
+/// Variables that read one another further than this are refused: each is evaluated within the one that reads it.
+const MAX_CHAIN: usize = 64;
 const ROOTS: [&str; 8] = ["vars", "site", "cluster", "clusters", "hosts", "dpus", "host", "dpu"];
 
 /// Where something is evaluated.
@@ -74,6 +78,8 @@ pub(in crate::render) struct Scopes<'a> {
     roots: RefCell<BTreeMap<(Level, &'static str), Option<Node>>>,
     values: RefCell<BTreeMap<(Level, &'static str), Jinja>>,
     faults: RefCell<Vec<Diagnostic>>,
+    /// What the object or variable that is being evaluated was given so far.
+    given: Cell<usize>,
 }
 
 impl<'a> Scopes<'a> {
@@ -100,6 +106,7 @@ impl<'a> Scopes<'a> {
             roots: RefCell::default(),
             values: RefCell::default(),
             faults: RefCell::default(),
+            given: Cell::default(),
         };
         scopes.late = scopes.find_late();
         scopes
@@ -167,8 +174,16 @@ impl<'a> Scopes<'a> {
             self.fault(Diagnostic::error("variable-cycle", definition.origin(), message));
             return None;
         }
+        if self.active.borrow().len() == MAX_CHAIN {
+            let message = format!("more than {MAX_CHAIN} variables read one another, down to `{name}`");
+            self.fault(Diagnostic::error("variable-cycle", definition.origin(), message));
+            self.evaluated.borrow_mut().insert(key, None);
+            return None;
+        }
         self.active.borrow_mut().push(key.clone());
+        let given = self.given.take();
         let value = self.evaluate_at(&definition, level);
+        self.given.set(given);
         self.active.borrow_mut().pop();
         let value = value.filter(|value| !value.has_expression());
         self.evaluated.borrow_mut().insert(key, value.clone());
@@ -250,10 +265,35 @@ impl<'a> Scopes<'a> {
         if waits {
             return Some(node.clone());
         }
-        if let (true, [Part::Code(code)]) = (template.single, template.parts.as_slice()) {
-            return self.code(code, self.place_lazily(node, 0), level);
+        let result = if let (true, [Part::Code(code)]) = (template.single, template.parts.as_slice()) {
+            self.code(code, self.place_lazily(node, 0), level)
+        } else {
+            self.text(template, node, level)
+        };
+        result.filter(|result| self.give(result, node))
+    }
+
+    /// Counts what a scalar becomes; a fault and `false` where it is too much.
+    fn give(&self, result: &Node, scalar: &Node) -> bool {
+        let before = self.given.get();
+        let given = before + weight(result, MAX_GIVEN_BYTES.saturating_sub(before));
+        self.given.set(given);
+        if given <= MAX_GIVEN_BYTES {
+            return true;
         }
-        self.text(template, node, level)
+        // Once: what follows in this object would be too much as well.
+        if before <= MAX_GIVEN_BYTES {
+            let message = format!("the values of variables here are larger than {} MiB", MAX_GIVEN_BYTES >> 20);
+            let fault = Diagnostic::error("expression-too-large", self.place(scalar.origin(), 0), message);
+            self.fault(fault.note("a variable counts as often as it is named"));
+        }
+        false
+    }
+
+    /// An object at a level: [`Self::evaluate_at`], with a limit on what variables give it.
+    pub(in crate::render) fn evaluate_object(&self, node: &Node, level: Level) -> Option<Node> {
+        self.given.set(0);
+        self.evaluate_at(node, level)
     }
 
     fn text(&self, template: &Template, node: &Node, level: Level) -> Option<Node> {
@@ -311,7 +351,7 @@ impl<'a> Scopes<'a> {
 
     fn code(&self, code: &Code, at: At<'_>, level: Level) -> Option<Node> {
         match &code.kind {
-            CodeKind::Path(path) => self.path(code, path, at, level),
+            CodeKind::Path(path) => self.path(path, at, level),
             CodeKind::Engine(expression) => {
                 let before = self.faults.borrow().len();
                 let context = self.context(&code.reads, at, level)?;
@@ -351,6 +391,9 @@ impl<'a> Scopes<'a> {
                 (Some(&"vars"), Some(name)) => {
                     if let Some(value) = self.variable(name, level) {
                         vars.insert(name.clone(), filters::from_node(&value));
+                    } else if self.merged(level).get(name).is_some() {
+                        // Its own fault was said when it was first read.
+                        return None;
                     }
                 }
                 (Some(&"vars"), None) => {
@@ -390,7 +433,7 @@ impl<'a> Scopes<'a> {
         self.fault(fault.help(help));
     }
 
-    fn path(&self, code: &Code, path: &[String], at: At<'_>, level: Level) -> Option<Node> {
+    fn path(&self, path: &[String], at: At<'_>, level: Level) -> Option<Node> {
         let Some(root) = ROOTS.iter().find(|root| **root == path[0]) else {
             self.unknown_root(&path[0], at);
             return None;
@@ -404,8 +447,8 @@ impl<'a> Scopes<'a> {
         let mut node = match found {
             Some(node) => node,
             None => {
-                if self.faults.borrow().len() == before {
-                    self.undefined(code, path, at, level);
+                if self.faults.borrow().len() == before && !self.is_at_fault(path, level) {
+                    self.undefined(path, at, level);
                 }
                 return None;
             }
@@ -428,7 +471,12 @@ impl<'a> Scopes<'a> {
         Some(node)
     }
 
-    fn undefined(&self, code: &Code, path: &[String], at: At<'_>, level: Level) {
+    /// Whether a variable is set, so that what is wrong with it was said when it was first read.
+    fn is_at_fault(&self, path: &[String], level: Level) -> bool {
+        matches!(path, [root, name, ..] if root == "vars" && self.merged(level).get(name).is_some())
+    }
+
+    fn undefined(&self, path: &[String], at: At<'_>, level: Level) {
         let name = path.get(1).unwrap_or(&path[0]);
         let merged = self.merged(level);
         let mut names: BTreeSet<&str> = merged.fields(&[]).iter().map(|entry| &*entry.key.text).collect();
@@ -441,7 +489,7 @@ impl<'a> Scopes<'a> {
             "vars" => format!("the variable `{name}` is not set{place}"),
             root => format!("there is no `{root}` here"),
         };
-        let fault = Diagnostic::error("undefined-variable", at.find(self), message).label(format!("`{}`", code.text));
+        let fault = Diagnostic::error("undefined-variable", at.find(self), message);
         self.fault(match nearest(name, names.iter().copied().filter(|known| known != name)) {
             Some(near) => fault.help(format!("did you mean `{near}`?")),
             None if path[0] == "vars" => {
@@ -454,7 +502,7 @@ impl<'a> Scopes<'a> {
 
 impl Evaluate for Scopes<'_> {
     fn evaluate(&self, node: &Node, scope: Scope) -> Node {
-        self.evaluate_at(node, Level::In(scope)).unwrap_or_else(|| node.clone())
+        self.evaluate_object(node, Level::In(scope)).unwrap_or_else(|| node.clone())
     }
 }
 
@@ -469,6 +517,33 @@ impl At<'_> {
     fn find(self, scopes: &Scopes<'_>) -> Origin {
         scopes.place(self.node.origin(), self.index)
     }
+}
+
+/// How large a value is, roughly, counted no further than `most`: a shared part counts as often as it is there.
+pub(in crate::render) fn weight(node: &Node, most: usize) -> usize {
+    let mut weight = 16;
+    let add = |child: &Node, key: usize, weight: usize| weight + key + self::weight(child, most.saturating_sub(weight));
+    match node.value() {
+        Value::Str(text) => weight += text.len(),
+        Value::List(items) => {
+            for item in items {
+                if weight > most {
+                    break;
+                }
+                weight = add(item, 0, weight);
+            }
+        }
+        Value::Map(map) => {
+            for (key, value) in map.iter() {
+                if weight > most {
+                    break;
+                }
+                weight = add(value, key.len(), weight);
+            }
+        }
+        _ => {}
+    }
+    weight
 }
 
 /// The level of a cluster by its index.

@@ -24,7 +24,7 @@ fn operator_runs_replaced() {
     assert_eq!(none.of("operator-runs-replaced"), ["4"]);
     let text = none.text("operator-runs-replaced");
     assert!(text.contains("  dpuServiceController: {disable: true}"), "{text}");
-    assert!(text.contains("  multus:\n    disable: true") && !text.contains("flannel"), "{text}");
+    assert!(text.contains("            multus:\n              disable: true") && !text.contains("flannel"), "{text}");
     assert!(none.parity().found().is_empty());
     let all: String = [
         "dpuServiceController",

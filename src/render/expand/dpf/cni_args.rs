@@ -168,7 +168,7 @@ fn resolve(cx: &mut Context<'_>, pools: &Pools, ipam: &Node, cluster: usize) -> 
     };
     let asked = show(wanted.map(|wanted| wanted.fields(&[])).unwrap_or_default());
     let message = format!("no pool carries `{asked}`, so nothing gives this port addresses");
-    let mut diagnostic = Diagnostic::error("ipam-pool-missing", ipam.key_origin("matchLabels"), message);
+    let mut diagnostic = Diagnostic::error("ipam-pool-unmatched", ipam.key_origin("matchLabels"), message);
     // The labels of a pool that its owner chose; the controller's own say nothing new.
     let chosen = |pool: &Node| {
         let labels = pool.fields(&["metadata", "labels"]).iter();
@@ -240,7 +240,7 @@ mod tests {
         objects.push(pool("pool-b", json!({"ipv4Network": {"network": "10.2.0.0/16", "prefixSize": 24}})));
         assert_eq!(annotation(&objects, "c0-d-s").1, ["ipam-pool-ambiguous"]);
         objects.retain(|object| object["kind"] != "DPUServiceIPAM");
-        assert_eq!(annotation(&objects, "c0-d-s").1, ["ipam-pool-missing"]);
+        assert_eq!(annotation(&objects, "c0-d-s").1, ["ipam-pool-unmatched"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! In: the [`Input`] and the release's defaults. Out: [`Expanded`], collected. Generated objects are built here, so that
 //! what they inherit (the sync wave of their parent) is decided in one place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::names::SYNC_WAVE;
 use super::operator_config::ReleaseDefaults;
@@ -21,6 +21,8 @@ pub(super) struct Context<'a> {
     pub(super) parity: bool,
     pub(super) defaults: Option<&'a ReleaseDefaults>,
     pub(super) out: Expanded,
+    /// What makes one DPUService twice: its interfaces collide too, for the same reason.
+    pub(super) collided: BTreeSet<(String, String)>,
 }
 
 impl<'a> Context<'a> {
@@ -28,7 +30,7 @@ impl<'a> Context<'a> {
         let none = || vec![Vec::new(); input.site.clusters.len()];
         let out = Expanded { clusters: none(), cluster_intermediate: none(), ..Expanded::default() };
         let parity = input.site.parity || input.site.mode == Mode::Operator;
-        Self { input, parity, defaults, out }
+        Self { input, parity, defaults, out, collided: BTreeSet::new() }
     }
 
     /// Adds a fault.

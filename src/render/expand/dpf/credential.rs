@@ -52,10 +52,12 @@ pub(super) fn expand(cx: &mut Context<'_>) {
                         format!("its namespace is `{}`: `default` is taken where none is given", cluster.namespace)
                     }
                     (None, Some(near)) => format!("did you mean `{near}`?"),
+                    (None, None) if names.is_empty() => "the site has no clusters".to_owned(),
                     (None, None) => format!("the clusters of the site are {}", list(&names)),
                 };
-                let message = format!("{id} is for DPU cluster `{namespace}/{name}`, which the site does not have");
-                cx.report(Diagnostic::error("cluster-missing", target.origin(), message).help(help));
+                let message = format!("{id} is for DPU cluster `{namespace}/{name}`, which the site does not list");
+                let origin = target.get("name").map_or(target.origin(), Node::origin);
+                cx.report(Diagnostic::error("credential-cluster-missing", origin, message).help(help));
             }
         }
     }
@@ -93,7 +95,7 @@ mod tests {
     fn a_cluster_that_the_site_does_not_have_is_refused() {
         let (objects, site) = standalone(&[request(json!({"name": "c1"}))]);
         let expanded = run(&objects, &site);
-        assert_eq!(codes(&expanded), ["cluster-missing"]);
+        assert_eq!(codes(&expanded), ["credential-cluster-missing"]);
         assert!(expanded.diagnostics[0].help[0].contains("its namespace is `c1`"));
     }
 }

@@ -315,7 +315,8 @@ fn add_service(
                     clash.dropped.kind()
                 ),
             )
-            .note_at("this is dropped whole", clash.dropped.origin()),
+            .note_at("this is dropped whole", clash.dropped.origin())
+            .help("write both as maps, or both as values that are no maps"),
         );
     }
     let source = given(service.template, &["spec", "helmChart", "source"]).map(|source| tidy(source, cx.parity));

@@ -21,6 +21,8 @@ use crate::source::Origin;
 pub const WITHOUT: &str = "dpu-render.dev/without";
 /// Tag of the DPF release whose images and charts are the default; on the `DPFOperatorConfig`.
 pub const RELEASE: &str = "dpu-render.dev/release";
+/// The one name that the operator reads.
+const NAME: &str = "dpfoperatorconfig";
 /// The release where [`RELEASE`] does not say.
 const DEFAULT_RELEASE: &str = "v24.10.0";
 
@@ -135,20 +137,20 @@ const COMPONENTS: [Component; 8] = [
     },
 ];
 
-/// Whether the site says that somebody else makes the configuration.
-fn external(cx: &Context<'_>) -> bool {
-    let made = &cx.input.site.external;
-    made.iter().any(|entry| entry.group == OPERATOR && entry.kind == "DPFOperatorConfig")
-}
-
 /// The site's configuration of the operator; more than one is a fault. `needed` says who cannot do without.
 pub(super) fn find<'a>(cx: &mut Context<'a>, needed: Option<(String, Origin)>) -> Option<&'a Node> {
-    let found: Vec<_> = cx.of_kind(OPERATOR, "DPFOperatorConfig").collect();
+    let mut found: Vec<_> = cx.of_kind(OPERATOR, "DPFOperatorConfig").collect();
+    // The operator ignores those of another name, and a rule says so.
+    if found.iter().any(|(id, _)| &*id.name == NAME) {
+        found.retain(|(id, _)| &*id.name == NAME);
+    }
+    let external = &cx.input.site.external;
+    let external = external.iter().any(|entry| entry.group == OPERATOR && entry.kind == "DPFOperatorConfig");
     match (found.as_slice(), needed) {
         ([(_, one)], _) => return Some(one),
         ([], None) => {}
-        // Somebody else's: only the preview needs what is in it.
-        ([], Some(_)) if !cx.standalone() && external(cx) => {}
+        // Nothing is made of it here.
+        ([], Some(_)) if external && !cx.standalone() => {}
         ([], Some((who, origin))) => {
             cx.report(
                 Diagnostic::error(
@@ -170,7 +172,8 @@ pub(super) fn find<'a>(cx: &mut Context<'a>, needed: Option<(String, Origin)>) -
                     found.len(),
                     list(&names)
                 ),
-            );
+            )
+            .help("leave one of them");
             for (id, other) in rest {
                 diagnostic = diagnostic.note_at(id.to_string(), place(other));
             }
@@ -232,8 +235,10 @@ fn excluded(cx: &mut Context<'_>, config: &Node) -> Vec<&'static str> {
                     annotation.origin(),
                     format!("`{WITHOUT}` names `{word}`, which is no system component that is rendered"),
                 )
-                .help_if(nearest(word, names).map(|near| format!("did you mean `{near}`?")))
-                .help(format!("the components are {}", list(&names))),
+                .help(match nearest(word, names) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("the components are {}", list(&names)),
+                }),
             ),
         }
     }
@@ -247,7 +252,9 @@ fn service(cx: &mut Context<'_>, config: &Node, component: &Component, defaults:
     let default = |text: &str| Node::str(text, origin);
 
     let chart = own("helmChart").cloned().unwrap_or_else(|| default(&defaults.dpu_networking));
-    let chart_parts = chart.as_str().and_then(parse_chart);
+    // A port is no version, though upstream takes it for one.
+    let chart_parts =
+        chart.as_str().and_then(parse_chart).filter(|(.., version)| cx.input.site.parity || !version.contains('/'));
     let image = (component.image)(defaults).map(|image| own("image").cloned().unwrap_or_else(|| default(image)));
     let image_parts = image.as_ref().map(|image| (image.origin(), image.as_str().and_then(parse_image)));
     if chart_parts.is_none() {
@@ -255,11 +262,7 @@ fn service(cx: &mut Context<'_>, config: &Node, component: &Component, defaults:
             Diagnostic::error(
                 "chart-reference",
                 chart.origin(),
-                format!(
-                    "chart `{}` of `{}` is no reference to a version",
-                    chart.as_str().unwrap_or_default(),
-                    component.name
-                ),
+                format!("chart `{}` of `{}` has no version", chart.as_str().unwrap_or_default(), component.name),
             )
             .help("write it as `oci://registry.example.com/charts/dpu-networking:v24.10.0`"),
         );
@@ -267,7 +270,7 @@ fn service(cx: &mut Context<'_>, config: &Node, component: &Component, defaults:
     if let (Some(image), Some((_, None))) = (&image, &image_parts) {
         cx.report(
             Diagnostic::error(
-                "image-reference",
+                "operator-image",
                 image.origin(),
                 format!("image `{}` of `{}` has no tag", image.as_str().unwrap_or_default(), component.name),
             )

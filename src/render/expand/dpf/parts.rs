@@ -80,6 +80,11 @@ pub(super) fn add(cx: &mut Context<'_>, parts: &mut BTreeMap<Name, Part>, node: 
     if let Some(other) = parts.get(&key) {
         let kind = part.node.text(&["kind"]).unwrap_or_default();
         let (first, second) = (other.maker.clone(), maker);
+        let pair = (first.clone(), second.to_owned());
+        let said = kind == "DPUServiceInterface" && cx.collided.contains(&pair);
+        if kind == "DPUService" {
+            cx.collided.insert(pair);
+        }
         let message = if other.written {
             format!("{second} makes {kind} `{}/{}`, which is written by hand too", key.0, key.1)
         } else if first == second {
@@ -87,11 +92,13 @@ pub(super) fn add(cx: &mut Context<'_>, parts: &mut BTreeMap<Name, Part>, node: 
         } else {
             format!("{first} and {second} both make {kind} `{}/{}`", key.0, key.1)
         };
-        cx.refuse(
-            Diagnostic::error("name-collision", part.node.origin(), message)
-                .note_at("the other one", place(&other.node))
-                .help("one would overwrite the other for ever: rename one; names are joined with `-`, and `_` becomes `-`"),
-        );
+        if !said {
+            cx.refuse(
+                Diagnostic::error("name-collision", part.node.origin(), message)
+                    .note_at("the other one", place(&other.node))
+                    .help("one would overwrite the other for ever: rename one; names are joined with `-`, and `_` becomes `-`"),
+            );
+        }
     }
     parts.insert(key, part);
 }

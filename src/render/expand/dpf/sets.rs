@@ -6,11 +6,12 @@
 //! those of the template nowhere, labels of the template win over the controller's own (P-16), parents get the node's name
 //! appended (P-17). ownerReferences need UIDs and are left out.
 
-use super::context::{Context, Object, given, name, namespace};
+use super::context::{Context, Object, given, name, namespace, place};
 use super::names::SVC_V1;
 use super::selector::{Labels, label_selector};
 use crate::diagnostic::Diagnostic;
 use crate::node::Node;
+use crate::render::object::ObjectId;
 
 /// A card of a DPU cluster.
 pub(super) struct Card<'a> {
@@ -73,14 +74,21 @@ pub(super) fn child(cx: &mut Context<'_>, set: &Node, card: &Card<'_>) -> Option
             .find(|entry| entry.value.as_str().is_some_and(|value| value.len() > LABEL));
         if let Some(label) = long {
             let message = format!(
-                "{kind} `{}` would carry label `{}` with {} characters and is refused by the API server",
-                name(&child),
+                "every {kind} of {} `{}` would carry label `{}` with {} characters: the API server refuses it",
+                set.text(&["kind"]).unwrap_or_default(),
+                name(set),
                 label.key.text,
                 label.value.as_str().unwrap_or_default().len()
             );
-            cx.report(
-                Diagnostic::warning("label-too-long", origin, message).help(format!("at most {LABEL} are allowed")),
-            );
+            // What a rule says of what the user wrote: `name-too-long` of these two.
+            let by_rule = &*label.key.text == "svc.dpu.nvidia.com/nodeName"
+                || &*label.key.text == own[0]
+                    && !cx.input.clusters.iter().any(|objects| objects.contains_key(&ObjectId::of(set)));
+            let fault = Diagnostic::warning("label-too-long", place(set), message);
+            let fault = fault.help(format!("at most {LABEL} are allowed"));
+            if !by_rule && !cx.out.diagnostics.contains(&fault) {
+                cx.report(fault);
+            }
             return None;
         }
     }
