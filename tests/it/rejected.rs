@@ -77,7 +77,7 @@ const CASES: &[Case] = &[
     accepted("conflict-same-service-two-namespaces", Expansion, &[]),
     accepted("conflict-two-interfaces-one-name", Expansion, &["name-collision"]),
     refused("credential-requests", Fields, &[]),
-    refused("credential-requests", Expansion, &["cluster-missing"]),
+    refused("credential-requests", Expansion, &[]),
     refused("credential-requests", Rules, &["credential-duration"]),
     refused("demo-operator-config-2024-05", Fields, &[]),
     refused("deployment-bad-service-key", Rules, &["name-invalid"]),
@@ -114,7 +114,7 @@ const CASES: &[Case] = &[
     // A change: `diff` says it.
     accepted("ipam-update", Nobody, &[]),
     refused("operator-bad-references", Rules, &["operator-pvc-blank"]),
-    refused("operator-bad-references", Expansion, &["image-reference"]),
+    refused("operator-bad-references", Expansion, &[]),
     refused("operator-config-none", Expansion, &[]),
     refused("operator-config-schema", Fields, &[]),
     refused("operator-config-twice", Expansion, &[]),
