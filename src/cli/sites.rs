@@ -235,9 +235,11 @@ impl Found {
         Ok(found)
     }
 
-    /// The nearest folder above the site that holds every layer it names.
+    /// The nearest folder above the site that holds every layer it names. A site that names none lies in `sites/`.
     fn root(&self, folder: &Path, argument: &Path) -> Result<PathBuf, Failure> {
-        let above = || folder.ancestors().skip(self.above.max(1));
+        let in_sites = folder.parent().is_some_and(|parent| parent.ends_with("sites"));
+        let least = if self.layers.is_empty() && in_sites { 2 } else { 1 };
+        let above = || folder.ancestors().skip(self.above.max(least));
         if !self.read {
             // The renderer will refuse it; its messages are best read from where the user is.
             let here = env::current_dir().and_then(fs::canonicalize).ok();

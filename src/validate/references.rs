@@ -318,7 +318,7 @@ pub(super) fn credential_cluster_missing(context: &Context<'_>, faults: &mut Vec
             context.site.clusters.iter().any(|cluster| cluster.name == name && cluster.namespace == namespace);
         if listed_here
             || namespace.contains(EXPRESSION)
-            || context.is_told(target.origin())
+            || [Some(target), target.get("name")].into_iter().flatten().any(|told| context.is_told(told.origin()))
             || context.object(PROVISIONING, "DPUCluster", namespace, name).is_some()
         {
             continue;

@@ -134,7 +134,7 @@ fn each_rule_has_a_case() {
         if path.contains("tests") || path.ends_with("testing.rs") {
             continue;
         }
-        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
         for marker in ["Diagnostic::error(", "Diagnostic::warning(", "const CODE: &str = "] {
             for rest in text.split(marker).skip(1) {
                 codes.extend(
