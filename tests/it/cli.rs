@@ -5,7 +5,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use crate::common::{Said, folder, pipe, program, run, shell};
+use crate::program::{Said, folder, pipe, program, run, shell};
 
 const SITE: &str = "\
 apiVersion: dpu-render.dev/v1alpha1

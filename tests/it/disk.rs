@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use dpu_render::cli::fs::Disk;
 use dpu_render::source::{FileError, Files, MAX_FILE_BYTES};
 
-use crate::common::{folder, pipe};
+use crate::program::{folder, pipe};
 
 fn list(disk: &Disk, folder: &str) -> Vec<String> {
     let mut files = disk.list(folder).unwrap();

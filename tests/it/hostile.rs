@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::common::{Said, folder, pipe, run};
+use crate::program::{Said, folder, pipe, run};
 
 /// What the secret file beside the repository holds.
 const SECRET: &str = "hunter2";

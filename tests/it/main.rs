@@ -7,12 +7,12 @@
 )]
 
 mod cli;
-mod common;
 mod disk;
 mod golden;
 mod hostile;
 mod oracle;
 mod parity;
+mod program;
 mod readers;
 mod rejected;
 mod schema;

@@ -7,8 +7,8 @@ use std::path::Path;
 use dpu_render::validate::{RULES, Upstream};
 use tempfile::TempDir;
 
-use crate::common::run;
 use crate::golden::{arguments, tree};
+use crate::program::run;
 
 /// A copy of the case of `rule`, with parity.
 fn with_parity(rule: &str) -> Option<TempDir> {
@@ -190,7 +190,7 @@ fn one_mistake_is_told_once() {
     ];
     for (from, to, expected) in cases {
         let objects = OBJECTS.replace(from, to);
-        let folder = crate::common::folder(&[("sites/lab/site.yaml", SITE), ("sites/lab/a.yaml", &objects)]);
+        let folder = crate::program::folder(&[("sites/lab/site.yaml", SITE), ("sites/lab/a.yaml", &objects)]);
         let said = run(folder.path(), &["sites/lab"]);
         assert_eq!(codes(&said.err), *expected, "{to}\n{}", said.err);
     }
@@ -203,7 +203,7 @@ fn one_mistake_is_told_once() {
             "{name: hbn, namespace: net}\nspec:\n  dpus",
             "{name: hbn-of-that-row, namespace: net}\nspec:\n  dpus",
         );
-    let folder = crate::common::folder(&[("sites/lab/site.yaml", SITE), ("sites/lab/a.yaml", &objects)]);
+    let folder = crate::program::folder(&[("sites/lab/site.yaml", SITE), ("sites/lab/a.yaml", &objects)]);
     let said = run(folder.path(), &["sites/lab"]);
     assert_eq!(codes(&said.err), ["error[name-too-long"], "{}", said.err);
 }

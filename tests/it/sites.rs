@@ -9,8 +9,8 @@ use dpu_render::source::{FileError, Files, SourceTree};
 use dpu_render::yaml::read;
 use tempfile::TempDir;
 
-use crate::common::run;
 use crate::golden::tree;
+use crate::program::run;
 
 const SITES: [&str; 3] = ["sites/lab1", "sites/lab1-dpuset", "sites/lab2"];
 

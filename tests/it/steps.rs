@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::common::{Said, folder, run};
 use super::golden::blessing;
+use crate::program::{Said, folder, run};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 

@@ -13,7 +13,7 @@ use dpu_render::render::{Options, RenderedDestination, RenderedObject, RenderedS
 use dpu_render::source::Origin;
 use tempfile::TempDir;
 
-use crate::common::folder;
+use crate::program::folder;
 
 const HEADING: &str = "# dpu-render 1: these files are written, and removed, by dpu-render\n";
 

@@ -1,9 +1,10 @@
-//! Helm's coalescing of value tables. PURE.
+//! The values of a service out of several layers of values. PURE.
 //!
-//! In: two tables, the left the stronger. Out: one. Mirrors `mergeHelmValues` of
+//! In: two tables, the left the stronger. Out: one, and what was lost on the way. Mirrors `mergeHelmValues` of
 //! `internal/dpuservice/controllers` and Helm's `chartutil.MergeTables`, release v24.10.0-rc.6.
 
-use crate::node::{Entry, Map, Node, Value};
+use crate::node::Node;
+use crate::render::merge::helm;
 
 /// A place where a table met something else and one of the two was dropped whole: path, kept, dropped.
 pub(super) struct Clash {
@@ -16,47 +17,11 @@ pub(super) struct Clash {
 pub(super) fn merge(strong: Option<&Node>, weak: Option<&Node>, clashes: &mut Vec<Clash>) -> Option<Node> {
     let side = |node: Option<&Node>| node.filter(|node| !node.is_null()).cloned();
     match (side(strong), side(weak)) {
-        (Some(strong), Some(weak)) => Some(coalesce(&strong, &weak, &mut String::new(), clashes)),
+        (Some(strong), Some(weak)) => Some(helm(&weak, &strong, &mut Vec::new(), &mut |path, kept, dropped| {
+            clashes.push(Clash { path: path.join("."), kept: kept.clone(), dropped: dropped.clone() });
+        })),
         (strong, weak) => strong.or(weak),
     }
-}
-
-fn coalesce(strong: &Node, weak: &Node, path: &mut String, clashes: &mut Vec<Clash>) -> Node {
-    let (Value::Map(over), Value::Map(under)) = (strong.value(), weak.value()) else {
-        // An explicit null is Helm's way to delete a default: no clash.
-        if strong.as_map().is_some() != weak.as_map().is_some() && !strong.is_null() && !weak.is_null() {
-            clashes.push(Clash { path: path.clone(), kept: strong.clone(), dropped: weak.clone() });
-        }
-        return strong.over(weak);
-    };
-    if over.is_empty() {
-        return weak.clone();
-    }
-    let (mut left, mut right) = (over.entries().iter().peekable(), under.entries().iter().peekable());
-    let mut entries = Vec::with_capacity(over.len().max(under.len()));
-    loop {
-        let order = match (left.peek(), right.peek()) {
-            (Some(a), Some(b)) => a.key.text.cmp(&b.key.text),
-            (Some(_), None) => std::cmp::Ordering::Less,
-            (None, Some(_)) => std::cmp::Ordering::Greater,
-            (None, None) => break,
-        };
-        match order {
-            std::cmp::Ordering::Less => entries.extend(left.next().cloned()),
-            std::cmp::Ordering::Greater => entries.extend(right.next().cloned()),
-            std::cmp::Ordering::Equal => {
-                if let (Some(a), Some(b)) = (left.next(), right.next()) {
-                    let length = path.len();
-                    path.push('.');
-                    path.push_str(&a.key.text);
-                    let value = coalesce(&a.value, &b.value, path, clashes);
-                    path.truncate(length);
-                    entries.push(Entry { key: a.key.clone(), value });
-                }
-            }
-        }
-    }
-    strong.with_value(Value::Map(Map::new(entries)))
 }
 
 #[cfg(test)]
