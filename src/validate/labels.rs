@@ -9,7 +9,7 @@ use super::Context;
 use super::syntax::{LABEL, label_key_fault, label_value_fault};
 use super::view::{PROVISIONING, SVC};
 use crate::diagnostic::Diagnostic;
-use crate::node::{EXPRESSION, Node};
+use crate::node::{EXPRESSION, Name, Node};
 use crate::render::object::ObjectId;
 use crate::source::Origin;
 
@@ -186,7 +186,10 @@ impl Check<'_, '_> {
 
     fn map(&mut self, id: &ObjectId, map: Option<&Node>, usage: Use, upstream: bool) {
         for entry in map.map(|map| map.fields(&[])).unwrap_or_default() {
-            self.key(id, &entry.key.text, entry.key.origin, usage, upstream);
+            // A constant key is the program's own.
+            if let Name::Shared(key) = &entry.key.text {
+                self.key(id, key, entry.key.origin, usage, upstream);
+            }
             if usage != Annotations {
                 self.value(id, &entry.key.text, &entry.value, entry.value.origin(), upstream);
             }

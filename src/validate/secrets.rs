@@ -4,6 +4,7 @@
 //! that makes the Secret where it is needed, or by DPF where its controllers run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use super::Context;
@@ -37,7 +38,8 @@ pub(super) fn secret_missing(context: &Context<'_>, faults: &mut Vec<Diagnostic>
         }
         // Where DPF copies it, it is the original that is missing.
         let cluster = cluster.filter(|_| !is_mirrored(context, &name.0));
-        let need = needs.entry(name).or_insert_with(|| Need { reason, origin, clusters: BTreeSet::new() });
+        let need =
+            needs.entry(name).or_insert_with(|| Need { reason: reason.to_string(), origin, clusters: BTreeSet::new() });
         need.clusters.insert(cluster);
     }
     for ((namespace, name), need) in needs {
@@ -198,16 +200,35 @@ fn is_mirrored(context: &Context<'_>, namespace: &str) -> bool {
     }
 }
 
-type Found = (Where, Name, String, Origin);
+type Found<'a> = (Where, Name, Reason<'a>, Origin);
+
+/// Why a Secret is needed; text is made of it only where nothing makes the Secret.
+enum Reason<'a> {
+    Text(String),
+    /// A key in the values of an Application.
+    Application(&'static str, &'a str),
+    /// A key in the values of a service.
+    Service(&'static str, &'a str),
+}
+
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Application(key, name) => write!(f, "`{key}` in the Helm values of Application {name} names it"),
+            Self::Service(key, name) => write!(f, "`{key}` in the Helm values of service {name} names it"),
+        }
+    }
+}
 
 /// Every Secret that somebody needs.
-fn needs_of(context: &Context<'_>) -> Vec<Found> {
-    let mut found: Vec<Found> = Vec::new();
+fn needs_of<'a>(context: &Context<'a>) -> Vec<Found<'a>> {
+    let mut found: Vec<Found<'a>> = Vec::new();
     for (id, node) in context.objects(OPERATOR, "DPFOperatorConfig") {
         for item in node.items(&["spec", "imagePullSecrets"]) {
             let Some(name) = known(item) else { continue };
             let reason = format!("{id} names it in `imagePullSecrets`; without it the operator does nothing at all");
-            found.push((None, (id.namespace.to_string(), name.to_owned()), reason, item.origin()));
+            found.push((None, (id.namespace.to_string(), name.to_owned()), Reason::Text(reason), item.origin()));
         }
     }
     for (id, node) in context.objects(PROVISIONING, "DPUCluster") {
@@ -216,17 +237,13 @@ fn needs_of(context: &Context<'_>) -> Vec<Found> {
         };
         if !name.is_empty() && !id.namespace.contains(EXPRESSION) {
             let reason = format!("{id} names it as its `kubeconfig`");
-            found.push((None, (id.namespace.to_string(), name.to_owned()), reason, at.origin()));
+            found.push((None, (id.namespace.to_string(), name.to_owned()), Reason::Text(reason), at.origin()));
         }
     }
     // Of two reasons the first is told: those above say what happens without.
-    found.extend(
-        context
-            .expanded
-            .secrets
-            .iter()
-            .map(|need| (need.cluster, (need.namespace.clone(), need.name.clone()), need.reason.clone(), need.origin)),
-    );
+    found.extend(context.expanded.secrets.iter().map(|need| {
+        (need.cluster, (need.namespace.clone(), need.name.clone()), Reason::Text(need.reason.clone()), need.origin)
+    }));
     let mut values = Values::default();
     let written = context.objects("argoproj.io", "Application").map(|(_, node)| node);
     let made = context.expanded.management.iter().filter(|node| node.text(&["kind"]) == Some("Application"));
@@ -247,18 +264,18 @@ fn needs_of(context: &Context<'_>) -> Vec<Found> {
         let sources = node.at(&["spec", "source"]).into_iter().chain(node.items(&["spec", "sources"]));
         for source in sources.filter_map(|source| source.at(&["helm", "valuesObject"])) {
             for secret in values.needs(source).iter() {
-                let reason = format!("`{}` in the Helm values of Application {application} names it", secret.key);
+                let reason = Reason::Application(secret.key, application);
                 found.push((at, (namespace.to_owned(), secret.name.clone()), reason, secret.origin));
             }
         }
     }
     // Without Applications (operator mode) only the values say it.
-    if !context.expanded.values.is_empty() {
+    if context.site.mode == Mode::Operator {
         let namespaces = service_namespaces(context);
         for made in &context.expanded.values {
             let Some(namespace) = namespaces.get(made.service.as_str()) else { continue };
             for secret in values.needs(&made.values).iter() {
-                let reason = format!("`{}` in the Helm values of service {} names it", secret.key, made.service);
+                let reason = Reason::Service(secret.key, &made.service);
                 found.push((Some(made.cluster), ((*namespace).to_owned(), secret.name.clone()), reason, secret.origin));
             }
         }

@@ -174,6 +174,9 @@ fn rewrite(
     let generated = elements(cx, around.parts, namespace, service, cluster)?;
     let listed = !service.items(&["spec", "interfaces"]).is_empty();
     let written = given(service, &["spec", "serviceDaemonSet", "annotations", NETWORKS]);
+    if !listed && written.is_none() {
+        return Some(None);
+    }
     let args = match (cluster, given(service, &["spec", "serviceID"]).and_then(Node::as_str)) {
         (Some(cluster), Some(id)) if !cx.parity => {
             cni_args::of_service(cx, around.parts, around.pools, (namespace, id), cluster)
