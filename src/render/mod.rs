@@ -19,6 +19,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -379,11 +380,17 @@ fn finish(
         }
     }
     let shown = |intermediate: Vec<Node>| if options.intermediate { intermediate } else { Vec::new() };
-    add(&mut management, expanded.management.into_iter().chain(shown(expanded.intermediate)), faults);
+    add(
+        &mut management,
+        &placed.management,
+        expanded.management.into_iter().chain(shown(expanded.intermediate)),
+        faults,
+    );
     let mut sets = expanded.cluster_intermediate;
     sets.resize_with(clusters.len(), Vec::new);
-    for ((objects, made), sets) in clusters.iter_mut().zip(expanded.clusters).zip(sets) {
-        add(objects, made.into_iter().chain(shown(sets)), faults);
+    for (((objects, written), made), sets) in clusters.iter_mut().zip(&placed.clusters).zip(expanded.clusters).zip(sets)
+    {
+        add(objects, written, made.into_iter().chain(shown(sets)), faults);
     }
     faults.append(&mut scopes.take_faults());
     let patched = patch_output(input, fold, scopes, &mut management, &mut clusters, faults);
@@ -401,33 +408,35 @@ fn finish(
 }
 
 /// Adds generated objects to those written by hand.
-fn add(objects: &mut BTreeMap<ObjectId, Node>, made: impl Iterator<Item = Node>, faults: &mut Vec<Diagnostic>) {
-    let mut generated: BTreeSet<ObjectId> = BTreeSet::new();
+fn add(
+    objects: &mut BTreeMap<ObjectId, Node>,
+    written: &BTreeMap<ObjectId, Node>,
+    made: impl Iterator<Item = Node>,
+    faults: &mut Vec<Diagnostic>,
+) {
     for node in made {
-        let id = ObjectId::of(&node);
-        match objects.get(&id) {
-            None => {
-                generated.insert(id.clone());
-                objects.insert(id, node);
+        let taken = match objects.entry(ObjectId::of(&node)) {
+            Entry::Vacant(place) => {
+                place.insert(node);
+                continue;
             }
-            Some(first) if generated.contains(&id) => {
-                let fault = Diagnostic::error("name-collision", node.origin(), format!("{id} is generated twice"));
-                faults.push(
-                    fault.note_at("the other is generated from here", first.origin()).help("rename one of the two"),
-                );
-            }
-            // A namespace that the user writes, with labels perhaps, is the one that is needed.
-            Some(_) if id.is("", "Namespace") => {}
-            Some(written) => {
-                let message = format!("{id} is written by hand, and would be generated too");
-                let fault = Diagnostic::error("duplicate-object", written.origin(), message);
-                faults.push(
-                    fault
-                        .note_at("it is generated from here", node.origin())
-                        .help("leave one of them out; to change a generated object use a Patch with `stage: output`"),
-                );
-            }
+            Entry::Occupied(taken) => taken,
+        };
+        let (id, first) = (taken.key(), taken.get());
+        if !written.contains_key(id) {
+            let fault = Diagnostic::error("name-collision", node.origin(), format!("{id} is generated twice"));
+            faults
+                .push(fault.note_at("the other is generated from here", first.origin()).help("rename one of the two"));
+        } else if !id.is("", "Namespace") {
+            let message = format!("{id} is written by hand, and would be generated too");
+            let fault = Diagnostic::error("duplicate-object", first.origin(), message);
+            faults.push(
+                fault
+                    .note_at("it is generated from here", node.origin())
+                    .help("leave one of them out; to change a generated object use a Patch with `stage: output`"),
+            );
         }
+        // A namespace that the user writes, with labels perhaps, is the one that is needed.
     }
 }
 

@@ -3,15 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::node::Node;
+use crate::node::{Name, Node};
 
 /// What makes an object that object, within one cluster.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct ObjectId {
     /// API group, empty for the core.
-    pub group: Arc<str>,
+    pub group: Name,
     /// Kind.
-    pub kind: Arc<str>,
+    pub kind: Name,
     /// Namespace, empty where there is none.
     pub namespace: Arc<str>,
     /// Name.
@@ -22,7 +22,7 @@ impl ObjectId {
     /// An identity of plain strings.
     #[must_use]
     pub fn new(group: &str, kind: &str, namespace: &str, name: &str) -> Self {
-        Self { group: group.into(), kind: kind.into(), namespace: namespace.into(), name: name.into() }
+        Self { group: well_known(group), kind: well_known(kind), namespace: namespace.into(), name: name.into() }
     }
 
     /// The identity of an object; missing parts are empty.
@@ -42,6 +42,28 @@ impl ObjectId {
     pub fn is(&self, group: &str, kind: &str) -> bool {
         &*self.kind == kind && &*self.group == group
     }
+}
+
+/// Groups and kinds of which a site has thousands of objects; they need no memory of their own.
+const WELL_KNOWN: [&str; 14] = [
+    "",
+    "apps",
+    "argoproj.io",
+    "nv-ipam.nvidia.com",
+    "svc.dpu.nvidia.com",
+    "Application",
+    "CIDRPool",
+    "ConfigMap",
+    "DPUService",
+    "Namespace",
+    "ServiceChain",
+    "ServiceChainSet",
+    "ServiceInterface",
+    "ServiceInterfaceSet",
+];
+
+fn well_known(text: &str) -> Name {
+    WELL_KNOWN.iter().find(|known| **known == text).map_or_else(|| text.into(), |known| Name::Constant(known))
 }
 
 /// `Kind namespace/name`, as kubectl users write it.

@@ -85,7 +85,7 @@ fn separated(id: &ObjectId) -> String {
 
 /// For kinds that differ in case only.
 fn unambiguous(id: &ObjectId) -> String {
-    shorten([&id.kind, &id.group, &id.namespace, &id.name].map(|part| escape(part)).join("__"))
+    shorten([&*id.kind, &*id.group, &*id.namespace, &*id.name].map(escape).join("__"))
 }
 
 fn shorten(mut name: String) -> String {
