@@ -30,18 +30,22 @@ pub(super) struct Checker<'s> {
     release: Release,
     parity: bool,
     seen: BTreeSet<usize>,
+    /// The part that was asked for last.
+    last: usize,
 }
 
 impl<'s> Checker<'s> {
     pub(super) fn new(shared: &'s SharedChecks, site: &Site) -> Self {
-        Self { shared, release: site.dpf, parity: site.parity, seen: BTreeSet::new() }
+        Self { shared, release: site.dpf, parity: site.parity, seen: BTreeSet::new(), last: 0 }
     }
 
     /// Checks an object unless another one with the same `part` was: what differs beside it is ours.
     pub(super) fn check_once_per(&mut self, part: &Node, node: &Node, faults: &mut Vec<Diagnostic>) {
-        if self.seen.insert(part.address()) {
+        // Those of one service follow each other.
+        if self.last != part.address() && self.seen.insert(part.address()) {
             schema::check(node, self.release, self.parity, faults);
         }
+        self.last = part.address();
     }
 
     /// Checks an object unless it was checked; `node` must live as long as the checker.
