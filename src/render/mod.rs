@@ -412,7 +412,7 @@ fn finish(
     let management_values = written.iter().filter_map(|id| Some((id.name.to_string(), values_of(id)?))).collect();
     let mut cluster_values = vec![BTreeMap::new(); clusters.len()];
     for made in expanded.values.into_iter().filter(|_| options.values) {
-        if let Some(values) = values_of(&made.application) {
+        if let Some(values) = values_of(&ObjectId::of(&made.application)) {
             cluster_values[made.cluster].insert(made.service, values);
         }
     }

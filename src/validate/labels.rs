@@ -9,7 +9,7 @@ use super::Context;
 use super::syntax::{LABEL, label_key_fault, label_value_fault};
 use super::view::{PROVISIONING, SVC};
 use crate::diagnostic::Diagnostic;
-use crate::node::{EXPRESSION, Name, Node};
+use crate::node::{EXPRESSION, Entry, Name, Node};
 use crate::render::object::ObjectId;
 use crate::source::Origin;
 
@@ -148,10 +148,20 @@ fn collect(context: &Context<'_>) -> Vec<Diagnostic> {
     // What was made of the user's objects has the user's places; only what is new is worth saying.
     check.made = true;
     let made = context.expanded.management.iter().chain(context.expanded.clusters.iter().flatten());
-    for node in made {
+    for node in made.filter(|node| !is_plain(node)) {
         check.metadata(&ObjectId::of(node), node);
     }
     check.faults
+}
+
+/// Whether an object has nothing that [`Check`] could find fault with: constant keys, short and ordinary values.
+fn is_plain(node: &Node) -> bool {
+    let labels = node.fields(&["metadata", "labels"]);
+    let annotations = node.fields(&["metadata", "annotations"]);
+    let constant = |entry: &Entry| matches!(entry.key.text, Name::Constant(_));
+    let ordinary = |text: &str| text.len() <= LABEL && label_value_fault(text).is_none();
+    labels.iter().chain(annotations).all(constant)
+        && labels.iter().all(|entry| entry.value.as_str().is_some_and(ordinary))
 }
 
 /// Labels whose values DPF puts together of names: `name-too-long` tells of the names.

@@ -123,12 +123,10 @@ impl Made {
                 made.object(Some(index), id, node);
             }
         }
-        for node in &context.expanded.management {
-            made.object(None, &ObjectId::of(node), node);
-        }
-        for (index, objects) in context.expanded.clusters.iter().enumerate() {
+        let clusters = context.expanded.clusters.iter().enumerate().map(|(index, objects)| (Some(index), objects));
+        for (at, objects) in [(None, &context.expanded.management)].into_iter().chain(clusters) {
             for node in objects.iter().filter(|node| node.text(&["kind"]).is_some_and(|kind| kind.contains("Secret"))) {
-                made.object(Some(index), &ObjectId::of(node), node);
+                made.object(at, &ObjectId::of(node), node);
             }
         }
         // Kamaji writes the kubeconfig of the clusters that it makes.

@@ -73,7 +73,7 @@ pub struct ServiceValues {
     /// Name of the `DPUService`.
     pub service: String,
     /// The Application that carries them; an output patch may change them there.
-    pub application: ObjectId,
+    pub application: Node,
     /// The values.
     pub values: Node,
 }

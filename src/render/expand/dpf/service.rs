@@ -17,7 +17,6 @@ use super::{cni_args, values};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::node::{EXPRESSION, Node};
 use crate::render::expand::ServiceValues;
-use crate::render::object::ObjectId;
 use crate::source::Origin;
 
 /// What the expansion of services reads beside the services.
@@ -151,8 +150,7 @@ fn expand_one(cx: &mut Context<'_>, around: &Surroundings<'_>, namespace: &str, 
         let application = application(cx, around.argo, &frame, &content, target);
         if let Some(cluster) = target {
             let (service, values) = (name.to_owned(), content.values.clone());
-            let application = ObjectId::of(&application);
-            cx.out.values.push(ServiceValues { cluster, service, application, values });
+            cx.out.values.push(ServiceValues { cluster, service, application: application.clone(), values });
         }
         cx.out.management.push(application);
         last = Some((annotation, content));
