@@ -37,6 +37,13 @@ impl<'s> Checker<'s> {
         Self { shared, release: site.dpf, parity: site.parity, seen: BTreeSet::new() }
     }
 
+    /// Checks an object unless another one with the same `part` was: what differs beside it is ours.
+    pub(super) fn check_once_per(&mut self, part: &Node, node: &Node, faults: &mut Vec<Diagnostic>) {
+        if self.seen.insert(part.address()) {
+            schema::check(node, self.release, self.parity, faults);
+        }
+    }
+
     /// Checks an object unless it was checked; `node` must live as long as the checker.
     pub(super) fn check(&mut self, node: &Node, lasting: bool, faults: &mut Vec<Diagnostic>) {
         if !self.seen.insert(node.address()) {

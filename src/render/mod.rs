@@ -187,6 +187,10 @@ impl<'f> Repository<'f> {
         faults.append(&mut rules);
         faults.append(&mut expanded.diagnostics);
         faults.append(&mut scopes.take_faults());
+        // What an expression that waited became is known only now.
+        for node in expanded.management.iter().chain(expanded.clusters.iter().flatten()) {
+            checker.check_once_per(node.at(&["spec", "source"]).unwrap_or(node), node, faults);
+        }
         if site.mode == Mode::Operator && !options.expand {
             expanded = Expanded::default();
         }
@@ -372,13 +376,7 @@ fn finish(
     for objects in &mut clusters {
         objects.retain(|id, _| kept(id));
     }
-    for (index, objects) in clusters.iter().enumerate() {
-        for (id, node) in objects {
-            if node.has_expression() {
-                scopes.report_waiting(node, &format!("{id} of `{}`", input.site.clusters[index].name));
-            }
-        }
-    }
+    let intermediate: BTreeSet<ObjectId> = expanded.intermediate.iter().map(ObjectId::of).collect();
     let shown = |intermediate: Vec<Node>| if options.intermediate { intermediate } else { Vec::new() };
     add(
         &mut management,
@@ -392,7 +390,21 @@ fn finish(
     {
         add(objects, written, made.into_iter().chain(shown(sets)), faults);
     }
-    faults.append(&mut scopes.take_faults());
+    for (index, objects) in clusters.iter().enumerate() {
+        for (id, node) in objects.iter().filter(|(_, node)| node.has_expression()) {
+            scopes.report_waiting(node, &format!("{id} of `{}`", input.site.clusters[index].name));
+        }
+    }
+    for (id, node) in
+        management.iter().filter(|(id, node)| node.has_expression() && !placed.management.contains_key(id))
+    {
+        if !intermediate.contains(id) {
+            scopes.report_waiting(node, &id.to_string());
+        }
+    }
+    // What could not be evaluated does not wait.
+    let told: BTreeSet<Origin> = faults.iter().map(|fault| fault.origin).collect();
+    faults.extend(scopes.take_faults().into_iter().filter(|fault| !told.contains(&fault.origin)));
     let patched = patch_output(input, fold, scopes, &mut management, &mut clusters, faults);
     faults.append(&mut scopes.take_faults());
     // What the Applications carry now, patches included.

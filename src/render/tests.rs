@@ -371,3 +371,20 @@ fn what_is_set_is_read_as_helm_reads_it() {
         assert!(made.is_some_and(|made| made.contains(&format!("a: {expected}\n"))), "{text}: {faults:?}");
     }
 }
+
+#[test]
+fn what_expansion_makes_of_an_expression_is_checked_too() {
+    let site = |rest: &str| format!("  mode: standalone\n{}{rest}", CLUSTERS.replace("{num: 1}", "{num: 1, net: 10}"));
+    let interface = "apiVersion: svc.dpu.nvidia.com/v1alpha1\nkind: DPUServiceInterface\nmetadata: {name: p0, namespace: dpf-operator-system}\nspec:\n  template:\n    spec:\n      template:\n        spec:\n          interfaceType: physical\n          physical:\n            interfaceName: ${{ dpu.nodeName }}\n";
+    let pool = "apiVersion: svc.dpu.nvidia.com/v1alpha1\nkind: DPUServiceIPAM\nmetadata: {name: p, namespace: dpf-operator-system}\nspec:\n  ipv4Network: {prefixSize: 29, network: \"${{ vars.net }}\"}\n";
+    let secrets = "  - {kind: Secret, namespace: dpf-operator-system, name: a-a}\n  - {kind: Secret, namespace: dpf-operator-system, name: nb-b}\n";
+    let faults = |objects: &str| {
+        let text = format!("{}{}", SITE.replace("  mode: operator\n", ""), site(secrets));
+        let mut files = repository("", &[("sites/s/a.yaml", objects)]);
+        files.insert("sites/s/site.yaml".to_owned(), text);
+        outcome(&files, &Options::default()).1
+    };
+    assert_eq!(faults(interface), ["expression-waits sites/s/a.yaml:11:28"]);
+    let found = faults(pool);
+    assert_eq!(found, ["undefined-variable sites/s/a.yaml:5:43", "wrong-type sites/s/site.yaml:8:35"]);
+}

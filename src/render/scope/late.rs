@@ -36,6 +36,9 @@ impl Needs {
     }
 }
 
+/// The code of what waits for nobody.
+const WAITS: &str = "expression-waits";
+
 impl Scopes<'_> {
     /// The maps that set variables beyond the site, and what they belong to.
     fn setters(&self) -> impl Iterator<Item = (Needs, &Node)> {
@@ -136,7 +139,10 @@ impl Scopes<'_> {
             let needs = code_needs(&code.reads, &self.late);
             if needs != Needs::default() {
                 let origin = self.place(node.origin(), index);
-                self.fault(self.waiting(code, needs, origin, what));
+                // Clusters share most objects: each expression is told once.
+                if !self.faults.borrow().iter().any(|fault| fault.code == WAITS && fault.origin == origin) {
+                    self.fault(self.waiting(code, needs, origin, what));
+                }
             }
             index += 1;
         }
@@ -144,7 +150,7 @@ impl Scopes<'_> {
 
     fn waiting(&self, code: &Code, needs: Needs, origin: Origin, what: &str) -> Diagnostic {
         let message = format!("`{}` waits for {}, and {what} is not made once for each", code.text, needs.name());
-        let mut fault = Diagnostic::error("expression-waits", origin, message);
+        let mut fault = Diagnostic::error(WAITS, origin, message);
         for (root, name) in &code.reads {
             let Some(name) = name.as_deref().filter(|name| root == "vars" && self.late.contains_key(*name)) else {
                 continue;
@@ -154,6 +160,9 @@ impl Scopes<'_> {
                 Some(entry) => fault.note_at(format!("`{name}` is set here"), entry.key.origin),
                 None => fault.note(format!("`{name}` reads a variable that differs")),
             };
+        }
+        if !self.inventory.present && !needs.within(Needs::CLUSTER) {
+            return fault.help("name an `inventory` in the site: then there is one object per card");
         }
         fault.help("give the object the annotation `dpu-render.dev/destination: clusters` or `dpu-render.dev/for-each`, or set the variable for the site")
     }
