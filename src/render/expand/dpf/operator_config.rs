@@ -8,10 +8,12 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::application::early_wave;
 use super::context::{Context, Object, given, list, name, namespace, place};
 use super::deployment::nested;
 use super::names::{COMPONENT, OPERATOR, SVC_V1};
 use super::parts::{Parts, add};
+use super::service::in_management;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::node::{EXPRESSION, Node};
 use crate::site::SystemComponents;
@@ -202,13 +204,17 @@ pub(super) fn expand(cx: &mut Context<'_>, config: &Node, parts: &mut Parts) {
         }
     };
     let without = excluded(cx, config);
+    // No wave of the configuration's: what runs on cards cannot be healthy before there are DPU clusters and cards, which
+    // come in later waves; Argo CD would wait for it for ever. But no later than the services, which need it on their cards.
+    let on_cards = parts.services.values().filter(|part| !in_management(&part.node)).map(|part| &part.node);
+    let wave = early_wave(cx, on_cards);
     for component in &COMPONENTS {
         let skipped = if cx.parity {
             given(config, &["spec", component.stanza, "disable"]).and_then(Node::as_bool).unwrap_or_default()
         } else {
             without.contains(&component.name) || component.name == "sfc-controller" && cx.input.site.agent.is_some()
         };
-        if !skipped && let Some(service) = service(cx, config, component, defaults) {
+        if !skipped && let Some(service) = service(cx, config, component, defaults, wave) {
             let values = given(&service, &["spec", "helmChart", "values"]).cloned().into_iter().collect();
             add(
                 cx,
@@ -245,7 +251,13 @@ fn excluded(cx: &mut Context<'_>, config: &Node) -> Vec<&'static str> {
     excluded
 }
 
-fn service(cx: &mut Context<'_>, config: &Node, component: &Component, defaults: &ReleaseDefaults) -> Option<Node> {
+fn service(
+    cx: &mut Context<'_>,
+    config: &Node,
+    component: &Component,
+    defaults: &ReleaseDefaults,
+    wave: Option<i64>,
+) -> Option<Node> {
     let stanza = given(config, &["spec", component.stanza]);
     let origin = stanza.map_or(config.key_origin("spec"), Node::origin);
     let own = |key: &str| stanza.and_then(|stanza| given(stanza, &[key])).filter(|node| node.as_str().is_some());
@@ -317,9 +329,9 @@ fn service(cx: &mut Context<'_>, config: &Node, component: &Component, defaults:
     let values = Node::map([(component.name, Some(values))], origin);
     let chart = Node::map([("source", Some(source)), ("values", Some(values))], origin);
     let opns = namespace(config);
-    // No wave of the configuration's: what runs on cards cannot be healthy before there are DPU clusters and cards, which
-    // come in later waves; Argo CD would wait for it for ever.
-    let mut object = Object::new(SVC_V1, "DPUService", opns, component.name, origin).label(COMPONENT, component.name);
+    let mut object = Object::new(SVC_V1, "DPUService", opns, component.name, origin)
+        .label(COMPONENT, component.name)
+        .wave(wave.map(|wave| Node::str(wave.to_string(), origin)));
     if cx.parity {
         object = object.label("applyset.kubernetes.io/part-of", apply_set_id(component.name, opns));
     }
