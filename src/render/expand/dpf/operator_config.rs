@@ -198,8 +198,7 @@ pub(super) fn expand(cx: &mut Context<'_>, config: &Node, parts: &mut Parts) {
     let defaults = match cx.defaults {
         Some(defaults) => defaults,
         None => {
-            published =
-                ReleaseDefaults::published(annotation(RELEASE).and_then(Node::as_str).unwrap_or(DEFAULT_RELEASE));
+            published = ReleaseDefaults::published(release(cx, config, annotation(RELEASE)));
             &published
         }
     };
@@ -225,6 +224,24 @@ pub(super) fn expand(cx: &mut Context<'_>, config: &Node, parts: &mut Parts) {
             );
         }
     }
+}
+
+/// The release whose images and charts are the default.
+fn release<'n>(cx: &mut Context<'_>, config: &Node, annotation: Option<&'n Node>) -> &'n str {
+    if let Some(release) = annotation.and_then(Node::as_str).filter(|release| !release.trim().is_empty()) {
+        return release;
+    }
+    if !DEFAULT_RELEASE.starts_with(cx.input.site.dpf.name()) {
+        let message = format!(
+            "the site is of DPF {}, and its system components are taken from {DEFAULT_RELEASE}",
+            cx.input.site.dpf.name()
+        );
+        cx.report(
+            Diagnostic::warning("components-release", place(config), message)
+                .help(format!("annotate the DPFOperatorConfig with `{RELEASE}: <tag of the release you install>`")),
+        );
+    }
+    DEFAULT_RELEASE
 }
 
 /// The components that the annotation leaves out.
@@ -377,6 +394,7 @@ fn apply_set_id(component: &str, namespace: &str) -> String {
 mod tests {
     use super::*;
     use crate::render::expand::dpf::testing::{management, run};
+    use crate::site::Release;
     use serde_json::json;
 
     #[test]
@@ -432,5 +450,21 @@ mod tests {
         assert_eq!(version, Some("v24.10.1"));
         let codes: Vec<&str> = expanded.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
         assert_eq!(codes, ["component-unknown", "chart-reference"]);
+    }
+
+    #[test]
+    fn components_of_another_release_than_the_site_are_told() {
+        let of = |release: &str, dpf| {
+            let config = json!({"apiVersion": "operator.dpu.nvidia.com/v1alpha1", "kind": "DPFOperatorConfig",
+                "metadata": {"name": "dpfoperatorconfig", "namespace": "o", "annotations": {RELEASE: release}}, "spec": {}});
+            let (objects, mut site) = management(&[config]);
+            (site.parity, site.system_components, site.dpf) = (false, SystemComponents::Rendered, dpf);
+            let expanded = run(&objects, &site);
+            let version = expanded.intermediate[0].text(&["spec", "helmChart", "source", "version"]).map(str::to_owned);
+            (version.unwrap(), expanded.diagnostics.first().map(|diagnostic| diagnostic.code))
+        };
+        assert_eq!(of("", Release::V24_10), ("v24.10.0".to_owned(), None));
+        assert_eq!(of("", Release::V25_1), ("v24.10.0".to_owned(), Some("components-release")));
+        assert_eq!(of("v25.1.1", Release::V25_1), ("v25.1.1".to_owned(), None));
     }
 }
