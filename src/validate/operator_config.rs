@@ -143,6 +143,31 @@ pub(super) fn operator_image(context: &Context<'_>, faults: &mut Vec<Diagnostic>
     }
 }
 
+/// P-69: the operator puts all values of a component below the component's name, whatever the chart.
+pub(super) fn operator_chart(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
+    const UMBRELLA: &str = "dpu-networking";
+    for (id, node) in context.objects(OPERATOR, "DPFOperatorConfig") {
+        for entry in node.fields(&["spec"]) {
+            let Some((chart, node)) = entry.value.get("helmChart").and_then(|node| Some((known(node)?, node))) else {
+                continue;
+            };
+            let name = chart.rsplit_once(':').map_or(chart, |(name, _)| name);
+            if name.rsplit_once('/').is_none_or(|(_, name)| name == UMBRELLA) {
+                continue;
+            }
+            faults.push(
+                Diagnostic::warning(
+                    "operator-chart",
+                    node.origin(),
+                    format!("`{}.helmChart` of {id} is not the chart `{UMBRELLA}`", entry.key.text),
+                )
+                .note("the values go below the component's name, with `enabled: true`: a chart of the component alone ignores them")
+                .help("give a chart that holds the component's as a dependency of its name"),
+            );
+        }
+    }
+}
+
 /// A volume claim of blanks passes the schema and stops the provisioning controller.
 pub(super) fn operator_pvc_blank(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
     for (id, node) in context.objects(OPERATOR, "DPFOperatorConfig") {

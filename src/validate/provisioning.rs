@@ -208,6 +208,29 @@ pub(super) fn dpuset_power_cycle(context: &Context<'_>, faults: &mut Vec<Diagnos
     }
 }
 
+/// P-29: Go leaves `false` out of the DPUs that a set makes, and the API server puts the default in its place.
+pub(super) fn dpuset_reboot_lost(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
+    const FIELD: &str = "automaticNodeReboot";
+    if context.site.dpf >= Release::V25_4 {
+        return;
+    }
+    for (id, node) in context.objects(PROVISIONING, "DPUSet") {
+        let Some(template) = node.at(&["spec", "dpuTemplate", "spec"]) else { continue };
+        for path in [&[FIELD][..], &["nodeEffect", "drain", FIELD]] {
+            let Some(value) = template.at(path).filter(|value| value.as_bool() == Some(false)) else { continue };
+            faults.push(
+                Diagnostic::warning(
+                    "dpuset-reboot-lost",
+                    value.origin(),
+                    format!("`{}: false` of {id} is lost: its DPUs have `true`", path.join(".")),
+                )
+                .note("DPF leaves `false` out when it writes a DPU, and the default is `true`: hosts are rebooted all the same")
+                .help("write `true`, and let the cards be provisioned when their hosts may reboot"),
+            );
+        }
+    }
+}
+
 /// Where `dpuTemplate.spec` begins.
 fn template_key(set: &Node) -> Origin {
     set.at(&["spec", "dpuTemplate"]).map_or(place(set), |template| template.key_origin("spec"))

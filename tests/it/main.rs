@@ -8,6 +8,7 @@
 
 mod cli;
 mod disk;
+mod examples;
 mod golden;
 mod hostile;
 mod oracle;

@@ -52,7 +52,7 @@ const KINDS: [(&str, &[&str]); 2] = [
 const EXCLUDED: [&str; 3] = ["deployment-shared-template", "dpu-allocation", "rejected"];
 
 /// Kind, namespace, name.
-type Id = (String, String, String);
+pub(crate) type Id = (String, String, String);
 
 #[test]
 fn every_case_agrees() {
@@ -294,7 +294,7 @@ fn destination<'n>(
     differences
 }
 
-fn id(json: &Json) -> Id {
+pub(crate) fn id(json: &Json) -> Id {
     let text = |json: &Json| json.as_str().unwrap_or_default().to_owned();
     (text(&json["kind"]), text(&json["metadata"]["namespace"]), text(&json["metadata"]["name"]))
 }
@@ -367,7 +367,7 @@ fn ordered(mut json: Json) -> Json {
     json
 }
 
-fn difference(recorded: &Json, made: &Json, path: &str, differences: &mut Vec<String>) {
+pub(crate) fn difference(recorded: &Json, made: &Json, path: &str, differences: &mut Vec<String>) {
     match (recorded, made) {
         (Json::Object(theirs), Json::Object(ours)) => {
             let keys: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();

@@ -57,6 +57,14 @@ fn operator_references() {
 }
 
 #[test]
+fn operator_chart() {
+    let of = |chart: &str| site(&config(&format!("  multus: {{helmChart: \"{chart}\"}}"))).parity().found();
+    assert_eq!(of("oci://registry.example.com/multus:v1"), ["operator-chart 8?"]);
+    assert!(of("oci://registry.example.com/charts/dpu-networking:v1").is_empty());
+    assert!(of("oci://registry.example.com:5000/dpu-networking:v1").is_empty());
+}
+
+#[test]
 fn static_cluster_manager() {
     let cluster = "---\napiVersion: provisioning.dpu.nvidia.com/v1alpha1\nkind: DPUCluster\nmetadata: {name: edge, namespace: tenants}\nspec: {type: static, version: v1, kubeconfig: k}\n";
     let of = |rest: &str| site(&(config(rest) + cluster)).parity().of("static-cluster-manager");

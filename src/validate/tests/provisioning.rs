@@ -46,6 +46,10 @@ fn dpusets_as_the_webhook() {
     };
     assert_eq!(annotation("maybe"), ["dpuset-power-cycle 5"]);
     assert!(annotation("T").is_empty());
+    let reboot = |rest: &str| template(&format!("spec: {{bfb: {{name: b}}, {rest}}}"));
+    assert_eq!(reboot("automaticNodeReboot: false"), ["dpuset-reboot-lost 5?"]);
+    assert_eq!(reboot("nodeEffect: {drain: {automaticNodeReboot: false}}"), ["dpuset-reboot-lost 5?"]);
+    assert!(reboot("automaticNodeReboot: true").is_empty());
     assert_eq!(template("spec: {}"), ["dpuset-template-missing 5"]);
     assert_eq!(site(&object("DPUSet", "s", "")).found(), ["dpuset-template-missing 4"]);
     assert_eq!(of("dpuSelector: {pciAddr: \"0000:0e:00.0\"}, "), ["dpu-selector-key 5"]);

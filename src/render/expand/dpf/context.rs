@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::names::SYNC_WAVE;
+use super::names::{SYNC_OPTIONS, SYNC_WAVE};
 use super::operator_config::ReleaseDefaults;
 use crate::diagnostic::{Diagnostic, Severity, nearest};
 use crate::node::{Entry, Map, Name, Node, Value};
@@ -162,6 +162,13 @@ impl<'a> Object<'a> {
     pub(super) fn wave(mut self, wave: Option<Node>) -> Self {
         self.wave = wave;
         self
+    }
+
+    /// Has Argo CD apply the rest of a cluster before there is the CRD of this object: a chart that it installs brings it.
+    /// Argo CD before 3.1 takes that per object only, and else applies nothing at all, the charts' namespaces included.
+    pub(super) fn of_chart(self, cx: &Context<'_>) -> Self {
+        let said = self.annotations.iter().any(|(key, _)| **key == *SYNC_OPTIONS);
+        if cx.parity || said { self } else { self.annotation(SYNC_OPTIONS, "SkipDryRunOnMissingResource=true") }
     }
 
     /// The object with these members beside its metadata.

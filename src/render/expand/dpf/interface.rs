@@ -20,5 +20,6 @@ pub(super) fn of_template(cx: &Context<'_>, parent: &Node, kind: &str) -> Node {
     Object::new(SVC_V1, kind, namespace(parent), name(parent), origin)
         .template(given(parent, &["spec", "template", "metadata"]))
         .wave(cx.wave(parent))
+        .of_chart(cx)
         .with([("spec", spec)])
 }

@@ -43,6 +43,7 @@ pub(super) fn pool(cx: &Context<'_>, ipam: &Node) -> Node {
         .label("dpu.nvidia.com/dpuserviceipam-name", name(ipam))
         .label("dpu.nvidia.com/dpuserviceipam-namespace", namespace(ipam))
         .wave(cx.wave(ipam))
+        .of_chart(cx)
         .with([("spec", Some(spec))])
 }
 

@@ -213,10 +213,10 @@ fn add_namespaces(cx: &mut Context<'_>, parts: &Parts, namespaces: &BTreeMap<Str
         })
     };
     let parity = cx.parity;
-    // DPF never deletes a namespace, and pruning one would take everything in it along.
+    // DPF never deletes a namespace, and with one goes all that others put into it: the cards' network, their services.
     let make = |name: &str, wave: Option<Node>, origin| {
         let object = Object::new("v1", "Namespace", "", name, origin).wave(wave);
-        let object = if parity { object } else { object.annotation(names::SYNC_OPTIONS, "Prune=false") };
+        let object = if parity { object } else { object.annotation(names::SYNC_OPTIONS, "Prune=false,Delete=false") };
         object.with([])
     };
     let shared: Vec<Node> = namespaces.iter().map(|(name, origin)| make(name, None, *origin)).collect();
@@ -293,6 +293,35 @@ mod tests {
         assert_eq!(wave(find(&expanded.management, "AppProject", "lab-dpu").unwrap()), Some("-3"));
         assert_eq!(wave(find(&expanded.clusters[0], "CIDRPool", "pool-a").unwrap()), None);
         assert_eq!(wave(find(&expanded.clusters[0], "Namespace", "n").unwrap()), Some("-3"));
+    }
+
+    #[test]
+    fn components_are_there_with_the_first_service_that_needs_them() {
+        let (objects, mut site) = standalone(&deployment());
+        site.system_components = crate::site::SystemComponents::Rendered;
+        let of = |expanded: Expanded| {
+            wave(find(&expanded.management, "Application", "c0-multus").unwrap()).map(str::to_owned)
+        };
+        assert_eq!(of(run(&objects, &site)).as_deref(), Some("-3"));
+        let (objects, mut site) = standalone(&[]);
+        site.system_components = crate::site::SystemComponents::Rendered;
+        assert_eq!(of(run(&objects, &site)), None);
+    }
+
+    #[test]
+    fn argo_cd_need_not_wait_for_the_crds_that_charts_bring_and_deletes_no_namespace() {
+        let (objects, mut site) = standalone(&deployment());
+        let option = |expanded: &Expanded, kind, name| {
+            let node = find(&expanded.clusters[0], kind, name).unwrap();
+            node.text(&["metadata", "annotations", names::SYNC_OPTIONS]).map(str::to_owned)
+        };
+        let expanded = run(&objects, &site);
+        for (kind, name) in [("ServiceInterfaceSet", "d-s-up-0"), ("ServiceChainSet", "d"), ("CIDRPool", "pool-a")] {
+            assert_eq!(option(&expanded, kind, name).as_deref(), Some("SkipDryRunOnMissingResource=true"));
+        }
+        assert_eq!(option(&expanded, "Namespace", "n").as_deref(), Some("Prune=false,Delete=false"));
+        site.parity = true;
+        assert_eq!(option(&run(&objects, &site), "CIDRPool", "pool-a"), None);
     }
 
     #[test]

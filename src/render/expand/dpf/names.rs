@@ -37,8 +37,9 @@ pub(super) const PULL_SECRET: &str = "dpu.nvidia.com/image-pull-secret";
 pub(super) const COMPONENT: &str = "dpu.nvidia.com/component";
 /// Annotation with the pod's networks.
 pub(super) const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
-/// Annotation that orders a sync.
+/// Annotation with what Argo CD must know of one object.
 pub(super) const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
+/// Annotation that orders a sync.
 pub(super) const SYNC_WAVE: &str = "argocd.argoproj.io/sync-wave";
 /// What upstream writes where a version was meant.
 const PLACEHOLDER: &str = "placeholder-for-version";

@@ -8,10 +8,12 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::application::early_wave;
 use super::context::{Context, Object, given, list, name, namespace, place};
 use super::deployment::nested;
 use super::names::{COMPONENT, OPERATOR, SVC_V1};
 use super::parts::{Parts, add};
+use super::service::in_management;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::node::{EXPRESSION, Node};
 use crate::site::SystemComponents;
@@ -196,19 +198,22 @@ pub(super) fn expand(cx: &mut Context<'_>, config: &Node, parts: &mut Parts) {
     let defaults = match cx.defaults {
         Some(defaults) => defaults,
         None => {
-            published =
-                ReleaseDefaults::published(annotation(RELEASE).and_then(Node::as_str).unwrap_or(DEFAULT_RELEASE));
+            published = ReleaseDefaults::published(release(cx, config, annotation(RELEASE)));
             &published
         }
     };
     let without = excluded(cx, config);
+    // No wave of the configuration's: what runs on cards cannot be healthy before there are DPU clusters and cards, which
+    // come in later waves; Argo CD would wait for it for ever. But no later than the services, which need it on their cards.
+    let on_cards = parts.services.values().filter(|part| !in_management(&part.node)).map(|part| &part.node);
+    let wave = early_wave(cx, on_cards);
     for component in &COMPONENTS {
         let skipped = if cx.parity {
             given(config, &["spec", component.stanza, "disable"]).and_then(Node::as_bool).unwrap_or_default()
         } else {
             without.contains(&component.name) || component.name == "sfc-controller" && cx.input.site.agent.is_some()
         };
-        if !skipped && let Some(service) = service(cx, config, component, defaults) {
+        if !skipped && let Some(service) = service(cx, config, component, defaults, wave) {
             let values = given(&service, &["spec", "helmChart", "values"]).cloned().into_iter().collect();
             add(
                 cx,
@@ -219,6 +224,24 @@ pub(super) fn expand(cx: &mut Context<'_>, config: &Node, parts: &mut Parts) {
             );
         }
     }
+}
+
+/// The release whose images and charts are the default.
+fn release<'n>(cx: &mut Context<'_>, config: &Node, annotation: Option<&'n Node>) -> &'n str {
+    if let Some(release) = annotation.and_then(Node::as_str).filter(|release| !release.trim().is_empty()) {
+        return release;
+    }
+    if !DEFAULT_RELEASE.starts_with(cx.input.site.dpf.name()) {
+        let message = format!(
+            "the site is of DPF {}, and its system components are taken from {DEFAULT_RELEASE}",
+            cx.input.site.dpf.name()
+        );
+        cx.report(
+            Diagnostic::warning("components-release", place(config), message)
+                .help(format!("annotate the DPFOperatorConfig with `{RELEASE}: <tag of the release you install>`")),
+        );
+    }
+    DEFAULT_RELEASE
 }
 
 /// The components that the annotation leaves out.
@@ -245,7 +268,13 @@ fn excluded(cx: &mut Context<'_>, config: &Node) -> Vec<&'static str> {
     excluded
 }
 
-fn service(cx: &mut Context<'_>, config: &Node, component: &Component, defaults: &ReleaseDefaults) -> Option<Node> {
+fn service(
+    cx: &mut Context<'_>,
+    config: &Node,
+    component: &Component,
+    defaults: &ReleaseDefaults,
+    wave: Option<i64>,
+) -> Option<Node> {
     let stanza = given(config, &["spec", component.stanza]);
     let origin = stanza.map_or(config.key_origin("spec"), Node::origin);
     let own = |key: &str| stanza.and_then(|stanza| given(stanza, &[key])).filter(|node| node.as_str().is_some());
@@ -317,9 +346,9 @@ fn service(cx: &mut Context<'_>, config: &Node, component: &Component, defaults:
     let values = Node::map([(component.name, Some(values))], origin);
     let chart = Node::map([("source", Some(source)), ("values", Some(values))], origin);
     let opns = namespace(config);
-    // No wave of the configuration's: what runs on cards cannot be healthy before there are DPU clusters and cards, which
-    // come in later waves; Argo CD would wait for it for ever.
-    let mut object = Object::new(SVC_V1, "DPUService", opns, component.name, origin).label(COMPONENT, component.name);
+    let mut object = Object::new(SVC_V1, "DPUService", opns, component.name, origin)
+        .label(COMPONENT, component.name)
+        .wave(wave.map(|wave| Node::str(wave.to_string(), origin)));
     if cx.parity {
         object = object.label("applyset.kubernetes.io/part-of", apply_set_id(component.name, opns));
     }
@@ -365,6 +394,7 @@ fn apply_set_id(component: &str, namespace: &str) -> String {
 mod tests {
     use super::*;
     use crate::render::expand::dpf::testing::{management, run};
+    use crate::site::Release;
     use serde_json::json;
 
     #[test]
@@ -420,5 +450,21 @@ mod tests {
         assert_eq!(version, Some("v24.10.1"));
         let codes: Vec<&str> = expanded.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
         assert_eq!(codes, ["component-unknown", "chart-reference"]);
+    }
+
+    #[test]
+    fn components_of_another_release_than_the_site_are_told() {
+        let of = |release: &str, dpf| {
+            let config = json!({"apiVersion": "operator.dpu.nvidia.com/v1alpha1", "kind": "DPFOperatorConfig",
+                "metadata": {"name": "dpfoperatorconfig", "namespace": "o", "annotations": {RELEASE: release}}, "spec": {}});
+            let (objects, mut site) = management(&[config]);
+            (site.parity, site.system_components, site.dpf) = (false, SystemComponents::Rendered, dpf);
+            let expanded = run(&objects, &site);
+            let version = expanded.intermediate[0].text(&["spec", "helmChart", "source", "version"]).map(str::to_owned);
+            (version.unwrap(), expanded.diagnostics.first().map(|diagnostic| diagnostic.code))
+        };
+        assert_eq!(of("", Release::V24_10), ("v24.10.0".to_owned(), None));
+        assert_eq!(of("", Release::V25_1), ("v24.10.0".to_owned(), Some("components-release")));
+        assert_eq!(of("v25.1.1", Release::V25_1), ("v25.1.1".to_owned(), None));
     }
 }

@@ -40,14 +40,14 @@ pub(super) fn in_management(service: &Node) -> bool {
 pub(super) fn expand(cx: &mut Context<'_>, around: &Surroundings<'_>) -> bool {
     check_consumers(cx, around.parts);
     let mut any = false;
-    let mut applications: BTreeMap<String, (String, Origin)> = BTreeMap::new();
+    let mut applications: BTreeMap<String, (String, Origin, usize)> = BTreeMap::new();
     for ((namespace, name), part) in &around.parts.services {
         let before = cx.out.management.len();
         any |= expand_one(cx, around, namespace, name, part);
-        for index in before..cx.out.management.len() {
-            let made = super::context::name(&cx.out.management[index]).to_owned();
+        for application in cx.out.management.split_off(before) {
+            let made = super::context::name(&application).to_owned();
             let (who, origin) = (format!("DPUService `{namespace}/{name}`"), place(&part.node));
-            if let Some((other, earlier)) = applications.get(&made) {
+            if let Some((other, earlier, first)) = applications.get(&made) {
                 let message = if *other == who {
                     format!("{who} makes Application `{made}` for two DPU clusters of one name")
                 } else {
@@ -58,8 +58,14 @@ pub(super) fn expand(cx: &mut Context<'_>, around: &Surroundings<'_>) -> bool {
                         .note_at("the other one", *earlier)
                         .help("its name is `<cluster>-<service>`, without any namespace: rename one"),
                 );
+                // As upstream: the later overwrites all but what says whose the Application is.
+                if let Some(spec) = application.get("spec") {
+                    cx.out.management[*first] = cx.out.management[*first].with("spec", spec.clone());
+                }
+                continue;
             }
-            applications.insert(made, (who, origin));
+            applications.insert(made, (who, origin, cx.out.management.len()));
+            cx.out.management.push(application);
         }
     }
     any
@@ -441,8 +447,17 @@ mod tests {
     fn two_services_of_one_name_would_share_an_application() {
         let mut other = service("s", json!({}));
         other["metadata"]["namespace"] = json!("m");
-        let (objects, site) = standalone(&[service("s", json!({})), other]);
+        let (objects, mut site) = standalone(&[service("s", json!({})), other]);
         assert_eq!(codes(&run(&objects, &site)), ["name-collision"; 2]);
+        site.parity = true;
+        let expanded = run(&objects, &site);
+        assert!(expanded.diagnostics.iter().all(|fault| fault.severity == crate::diagnostic::Severity::Warning));
+        let applications = || expanded.management.iter().filter(|node| node.text(&["kind"]) == Some("Application"));
+        assert_eq!(applications().count(), 2);
+        for application in applications() {
+            let label = application.text(&["metadata", "labels", "dpu.nvidia.com/dpuservice-namespace"]);
+            assert_eq!((label, application.text(&["spec", "destination", "namespace"])), (Some("m"), Some("n")));
+        }
     }
 
     #[test]

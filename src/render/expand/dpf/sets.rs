@@ -65,7 +65,7 @@ pub(super) fn child(cx: &mut Context<'_>, set: &Node, card: &Card<'_>) -> Option
     let template = given(set, &["spec", "template", "metadata"]);
     let labels = template.map(|node| Node::map([("labels", node.get("labels").cloned())], node.origin()));
     let annotations = Node::map([("annotations", set.at(&["metadata", "annotations"]).cloned())], origin);
-    let child = object.template(labels.as_ref()).template(Some(&annotations)).with([("spec", Some(spec))]);
+    let child = object.template(labels.as_ref()).template(Some(&annotations)).of_chart(cx).with([("spec", Some(spec))]);
     if cx.parity {
         // The API server of the DPU cluster refuses it and nobody in the management cluster says so (5.9).
         let long = child
