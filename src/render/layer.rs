@@ -167,9 +167,8 @@ impl Layers {
     fn body(&self, tree: &SourceTree<'_>, stack: &Stack, index: usize) -> Arc<Body> {
         let path = &stack.paths[index];
         let excluded = nested(path, &stack.paths);
-        let name = format!("{path}\0{}", excluded.join("\0"));
         let destination = stack.heads[index].layer.as_ref().and_then(|layer| layer.destination.as_ref());
-        keep(&self.bodies, &name, || {
+        keep(&self.bodies, &body_name(path, &stack.paths), || {
             let own = format!("{path}/layer.yaml");
             let files = keep(&self.lists, path, || tree.list(path));
             let files = files.as_deref().unwrap_or_default();
@@ -191,8 +190,9 @@ impl Layers {
         let bodies: Vec<Arc<Body>> = (0..stack.paths.len()).map(|index| self.body(tree, stack, index)).collect();
         let of_site = |body: &Body| body.named_by_variables || !body.templates.is_empty();
         let shared = bodies.iter().take_while(|body| !of_site(body)).count();
-        let name = stack.paths[..shared].join("\0");
-        let below = keep(&self.folds, &name, || {
+        // What lies in a layer depends on the others: a folder that is named itself is left out.
+        let names: Vec<String> = stack.paths[..shared].iter().map(|path| body_name(path, &stack.paths)).collect();
+        let below = keep(&self.folds, &names.join("\0\0"), || {
             let mut fold = Fold { shared: true, ..Fold::default() };
             for (number, body) in bodies[..shared].iter().enumerate() {
                 fold.add(body, &body.objects, number);
@@ -250,6 +250,11 @@ fn too_many_layers(origin: Origin, what: String) -> Diagnostic {
 fn nested(path: &str, paths: &[String]) -> Vec<String> {
     let inside = |other: &&String| other.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
     paths.iter().filter(inside).cloned().collect()
+}
+
+/// What tells apart the bodies of a layer among different others.
+fn body_name(path: &str, paths: &[String]) -> String {
+    format!("{path}\0{}", nested(path, paths).join("\0"))
 }
 
 fn named(object: &RawObject, naming: Naming<'_>) -> RawObject {

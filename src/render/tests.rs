@@ -371,3 +371,34 @@ fn what_is_set_is_read_as_helm_reads_it() {
         assert!(made.is_some_and(|made| made.contains(&format!("a: {expected}\n"))), "{text}: {faults:?}");
     }
 }
+
+#[test]
+fn what_a_layer_holds_does_not_depend_on_the_sites_rendered_before() {
+    let site = |layers: &str| format!("{SITE}  layers: {layers}\n");
+    let files: BTreeMap<String, String> = [
+        ("sites/s/site.yaml", site("[base, text, base/inner]")),
+        ("sites/t/site.yaml", site("[base]")),
+        ("base/a.yaml", config_map("a", "")),
+        ("base/inner/b.yaml", config_map("b", "")),
+        ("text/c.yaml.j2", config_map("c", "")),
+    ]
+    .map(|(path, text)| (path.to_owned(), text))
+    .into();
+    let names = |repository: &Repository<'_>, folder: &str| -> Vec<String> {
+        let site = repository.render(folder, &Options::default()).site.unwrap();
+        site.destinations.iter().flat_map(|d| &d.objects).map(|object| object.id.name.to_string()).collect()
+    };
+    for order in [["sites/s", "sites/t"], ["sites/t", "sites/s"]] {
+        let repository = Repository::new(&files);
+        for folder in order {
+            let expected = if folder == "sites/s" { &["a", "b", "c"][..] } else { &["a", "b"] };
+            assert_eq!(names(&repository, folder), expected, "{folder} of {order:?}");
+        }
+    }
+    // The clean case: no fault of one site is told of another.
+    let twice = [("base/inner/a.yaml".to_owned(), config_map("a", "data: {k: v}\n"))];
+    let files: BTreeMap<String, String> = files.into_iter().chain(twice).collect();
+    let repository = Repository::new(&files);
+    assert!(repository.render("sites/s", &Options::default()).site.is_some());
+    assert!(repository.render("sites/t", &Options::default()).site.is_none());
+}
