@@ -195,7 +195,8 @@ impl Layers {
         let below = keep(&self.folds, &names.join("\0\0"), || {
             let mut fold = Fold { shared: true, ..Fold::default() };
             for (number, body) in bodies[..shared].iter().enumerate() {
-                fold.add(body, &body.objects, number);
+                fold.faults.extend(body.faults.iter().cloned());
+                fold.add(&body.objects, &body.patches, number);
             }
             fold
         });
@@ -210,6 +211,7 @@ impl Layers {
         fold.shared = false;
         for (number, body) in bodies.iter().map(|body| &**body).chain([&own]).enumerate().skip(shared) {
             let mut objects: Vec<RawObject> = body.objects.iter().map(|object| named(object, naming)).collect();
+            let mut patches = body.patches.clone();
             let destination = stack.heads.get(number).and_then(|head| head.layer.as_ref());
             let destination = destination.and_then(|layer| layer.destination.as_ref());
             for source in &body.templates {
@@ -218,9 +220,11 @@ impl Layers {
                     rendered.document(&document, destination);
                 }
                 objects.extend(rendered.body.objects.iter().map(|object| named(object, naming)));
+                patches.append(&mut rendered.body.patches);
                 fold.faults.append(&mut rendered.body.faults);
             }
-            fold.add(body, &objects, number);
+            fold.faults.extend(body.faults.iter().cloned());
+            fold.add(&objects, &patches, number);
         }
         fold
     }
@@ -274,12 +278,11 @@ fn named(object: &RawObject, naming: Naming<'_>) -> RawObject {
 }
 
 impl Fold {
-    fn add(&mut self, body: &Body, objects: &[RawObject], number: usize) {
-        self.faults.extend(body.faults.iter().cloned());
+    fn add(&mut self, objects: &[RawObject], patches: &[Patch], number: usize) {
         for object in objects {
             self.merge(object, number);
         }
-        for patch in &body.patches {
+        for patch in patches {
             match patch.stage {
                 Stage::Output => self.output_patches.push(patch.clone()),
                 Stage::Input => self.patch(patch),

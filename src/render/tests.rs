@@ -201,6 +201,8 @@ fn patches_apply_in_their_turn_or_at_the_end_and_must_hit() {
     };
     assert!(with("input").contains("k: site"));
     assert!(with("output").contains("k: patched"));
+    let text = [("sites/s/a.yaml", object.as_str()), ("sites/s/p.yaml.j2", &patch("input", "c", "patched"))];
+    assert!(rendered("", &text).contains("k: patched"));
     assert_eq!(
         refused("", &[("sites/s/a.yaml", &object), ("sites/s/p.yaml", &patch("output", "x", "v"))]),
         ["patch-no-match sites/s/p.yaml:6:11"]
