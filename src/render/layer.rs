@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::merge::merge;
+use super::merge::{self, merge};
 use super::object::ObjectId;
 use super::patch;
 use super::placement::{Dest, Placement};
@@ -355,7 +355,7 @@ impl Fold {
             None => RawObject {
                 id: object.id.clone(),
                 placement: Placement { dest: Some(key.1.clone()), ..object.placement.clone() },
-                node: object.node.clone(),
+                node: merge::first(&object.node, &mut self.faults),
             },
         };
         self.objects.insert(key, Arc::new(Folded { raw: folded, layer: number, lasting: self.shared }));
