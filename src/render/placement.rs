@@ -11,6 +11,7 @@ use super::expand::Scope;
 use super::layer::{Fold, Folded};
 use super::merge::merge;
 use super::object::ObjectId;
+use super::reading::leftover_variables;
 use super::scope::{Level, Scopes, cluster_level};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::node::Node;
@@ -79,13 +80,16 @@ pub(super) fn place_of(
     if annotations.get(DESTINATION).is_none() && annotations.get(FOR_EACH_KEY).is_none() {
         return (object.clone(), placement);
     }
-    if let Some(value) = annotations.get(DESTINATION)
-        && let Some(text) = value.as_str()
-    {
-        placement.dest = Some(dest(text));
-        placement.written = Some(value.origin());
+    if let Some(value) = annotations.get(DESTINATION).filter(|value| !value.is_null()) {
+        if let Some(text) = value.as_str() {
+            placement.dest = Some(dest(text));
+            placement.written = Some(value.origin());
+        } else {
+            let message = format!("`{DESTINATION}` must be a string, this is {}", value.kind());
+            faults.push(Diagnostic::error("wrong-type", value.origin(), message));
+        }
     }
-    if let Some(value) = annotations.get(FOR_EACH_KEY) {
+    if let Some(value) = annotations.get(FOR_EACH_KEY).filter(|value| !value.is_null()) {
         let text = value.as_str().unwrap_or_default();
         placement.for_each = FOR_EACH.iter().find(|(name, _)| *name == text).map(|(_, each)| *each);
         if placement.for_each.is_none() {
@@ -154,14 +158,33 @@ impl Placing<'_> {
     /// The object at a level, and its final identity; `None` for that after a fault.
     ///
     /// The object stays as written then, so that nothing that refers to it is reported as well.
-    fn object(&self, folded: &Folded, level: Level) -> (Option<ObjectId>, Node) {
+    fn object(&mut self, folded: &Folded, level: Level) -> (Option<ObjectId>, Node) {
         let raw = &folded.raw;
         if !raw.node.has_expression() {
             return (Some(raw.id.clone()), raw.node.clone());
         }
         match self.scopes.evaluate_object(&raw.node, level) {
-            Some(node) => (Some(ObjectId::of(&node)), node),
+            Some(node) => {
+                self.left_over(&raw.node, &node);
+                (Some(ObjectId::of(&node)), node)
+            }
             None => (None, raw.node.clone()),
+        }
+    }
+
+    /// What variables brought in for a substitution that nobody makes; the object as written was looked through before.
+    fn left_over(&mut self, written: &Node, node: &Node) {
+        let mut found = Vec::new();
+        leftover_variables(node, false, &mut found);
+        if found.is_empty() {
+            return;
+        }
+        let mut known = Vec::new();
+        leftover_variables(written, false, &mut known);
+        for fault in found {
+            if !known.iter().chain(&self.faults).any(|known| known.code == fault.code && known.origin == fault.origin) {
+                self.faults.push(fault);
+            }
         }
     }
 

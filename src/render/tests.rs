@@ -404,3 +404,37 @@ fn what_a_layer_holds_does_not_depend_on_the_sites_rendered_before() {
     assert!(repository.render("sites/s", &Options::default()).site.is_some());
     assert!(repository.render("sites/t", &Options::default()).site.is_none());
 }
+
+#[test]
+fn what_a_substitution_left_over_is_found_where_variables_and_patches_bring_it() {
+    let thing = config_map("c", "spec: {a: \"${{ vars.cidr }}\", script: \"${{ vars.home }}\"}\n");
+    let patch = "apiVersion: dpu-render.dev/v1alpha1\nkind: Patch\nmetadata: {name: p}\nspec:\n  target: {kind: Thing}\n  operations:\n  - {op: add, path: /spec/b, value: $NAME}\n  - {op: add, path: /spec/values, value: {c: $NAME}}\n";
+    assert_eq!(
+        refused(
+            "  vars: {cidr: 'x ${POD_CIDR}', home: $HOME}\n",
+            &[("sites/s/a.yaml", &thing), ("sites/s/p.yaml", patch)]
+        ),
+        [
+            "unresolved-variable sites/s/p.yaml:7:37",
+            "unresolved-variable sites/s/site.yaml:7:16",
+            "unresolved-variable sites/s/p.yaml:8:46",
+            "unresolved-variable sites/s/site.yaml:7:39",
+        ]
+    );
+}
+
+#[test]
+fn a_destination_that_is_no_string_is_refused() {
+    let annotated = |value: &str| {
+        config_map("c", "")
+            .replace("{name: c}", &format!("{{name: c, annotations: {{dpu-render.dev/destination: {value}}}}}"))
+    };
+    for value in ["5", "[clusters]", "true"] {
+        assert_eq!(
+            refused("", &[("sites/s/a.yaml", &annotated(value))]),
+            ["wrong-type sites/s/a.yaml:3:63"],
+            "{value}"
+        );
+    }
+    assert!(rendered("", &[("sites/s/a.yaml", &annotated("null"))]).starts_with("# management\n"));
+}
