@@ -115,6 +115,26 @@ fn for_each_makes_one_object_per_member_and_one_of_them_can_be_changed() {
     assert_eq!(refused(CLUSTERS, &[("sites/s/a.yaml", &template)]), ["duplicate-object sites/s/a.yaml:1:1"]);
 }
 
+#[test]
+fn an_object_with_the_name_of_a_member_goes_where_the_member_goes() {
+    let template = |name: &str| {
+        config_map(&format!("'{name}'"), "data: {k: template}\n")
+            .replace("'}", "', annotations: {dpu-render.dev/destination: clusters}}")
+    };
+    let over = |name: &str| config_map(name, "data: {k: changed, num: '${{ vars.num }}'}\n");
+    let text =
+        rendered(CLUSTERS, &[("sites/s/a.yaml", &template("c-${{ cluster.name }}")), ("sites/s/b.yaml", &over("c-b"))]);
+    let objects: Vec<&str> = text.split("# ").skip(1).collect();
+    assert_eq!(objects.len(), 2, "{text}");
+    assert!(objects[1].starts_with("b\n") && objects[1].contains("  k: changed\n  num: 2\n"), "{text}");
+    // Of the same name in every cluster by another way than its text: which is meant must be said.
+    let all = template("${{ cluster.name | length }}-c");
+    assert_eq!(
+        refused(CLUSTERS, &[("sites/s/a.yaml", &all), ("sites/s/b.yaml", &over("1-c"))]),
+        ["ambiguous-destination sites/s/b.yaml:1:1"]
+    );
+}
+
 const INVENTORY: &str = "apiVersion: dpu-render.dev/v1alpha1\nkind: Inventory\nmetadata: {name: s}\nspec:\n  hosts:\n  - name: w1\n    vars: {rack: r1, asn: 1}\n    dpus:\n    - {pci: \"0000:90:00\", cluster: b, vars: {asn: 2}}\n";
 
 #[test]
