@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::merge::merge;
+use super::merge::{self, merge};
 use super::object::ObjectId;
 use super::patch;
 use super::placement::{Dest, Placement};
@@ -167,9 +167,8 @@ impl Layers {
     fn body(&self, tree: &SourceTree<'_>, stack: &Stack, index: usize) -> Arc<Body> {
         let path = &stack.paths[index];
         let excluded = nested(path, &stack.paths);
-        let name = format!("{path}\0{}", excluded.join("\0"));
         let destination = stack.heads[index].layer.as_ref().and_then(|layer| layer.destination.as_ref());
-        keep(&self.bodies, &name, || {
+        keep(&self.bodies, &body_name(path, &stack.paths), || {
             let own = format!("{path}/layer.yaml");
             let files = keep(&self.lists, path, || tree.list(path));
             let files = files.as_deref().unwrap_or_default();
@@ -191,11 +190,13 @@ impl Layers {
         let bodies: Vec<Arc<Body>> = (0..stack.paths.len()).map(|index| self.body(tree, stack, index)).collect();
         let of_site = |body: &Body| body.named_by_variables || !body.templates.is_empty();
         let shared = bodies.iter().take_while(|body| !of_site(body)).count();
-        let name = stack.paths[..shared].join("\0");
-        let below = keep(&self.folds, &name, || {
+        // What lies in a layer depends on the others: a folder that is named itself is left out.
+        let names: Vec<String> = stack.paths[..shared].iter().map(|path| body_name(path, &stack.paths)).collect();
+        let below = keep(&self.folds, &names.join("\0\0"), || {
             let mut fold = Fold { shared: true, ..Fold::default() };
             for (number, body) in bodies[..shared].iter().enumerate() {
-                fold.add(body, &body.objects, number);
+                fold.faults.extend(body.faults.iter().cloned());
+                fold.add(&body.objects, &body.patches, number);
             }
             fold
         });
@@ -210,6 +211,7 @@ impl Layers {
         fold.shared = false;
         for (number, body) in bodies.iter().map(|body| &**body).chain([&own]).enumerate().skip(shared) {
             let mut objects: Vec<RawObject> = body.objects.iter().map(|object| named(object, naming)).collect();
+            let mut patches = body.patches.clone();
             let destination = stack.heads.get(number).and_then(|head| head.layer.as_ref());
             let destination = destination.and_then(|layer| layer.destination.as_ref());
             for source in &body.templates {
@@ -218,9 +220,11 @@ impl Layers {
                     rendered.document(&document, destination);
                 }
                 objects.extend(rendered.body.objects.iter().map(|object| named(object, naming)));
+                patches.append(&mut rendered.body.patches);
                 fold.faults.append(&mut rendered.body.faults);
             }
-            fold.add(body, &objects, number);
+            fold.faults.extend(body.faults.iter().cloned());
+            fold.add(&objects, &patches, number);
         }
         fold
     }
@@ -252,6 +256,11 @@ fn nested(path: &str, paths: &[String]) -> Vec<String> {
     paths.iter().filter(inside).cloned().collect()
 }
 
+/// What tells apart the bodies of a layer among different others.
+fn body_name(path: &str, paths: &[String]) -> String {
+    format!("{path}\0{}", nested(path, paths).join("\0"))
+}
+
 fn named(object: &RawObject, naming: Naming<'_>) -> RawObject {
     let computed = |text: &str| text.contains(EXPRESSION);
     if !computed(&object.id.name) && !computed(&object.id.namespace) {
@@ -269,12 +278,11 @@ fn named(object: &RawObject, naming: Naming<'_>) -> RawObject {
 }
 
 impl Fold {
-    fn add(&mut self, body: &Body, objects: &[RawObject], number: usize) {
-        self.faults.extend(body.faults.iter().cloned());
+    fn add(&mut self, objects: &[RawObject], patches: &[Patch], number: usize) {
         for object in objects {
             self.merge(object, number);
         }
-        for patch in &body.patches {
+        for patch in patches {
             match patch.stage {
                 Stage::Output => self.output_patches.push(patch.clone()),
                 Stage::Input => self.patch(patch),
@@ -347,7 +355,7 @@ impl Fold {
             None => RawObject {
                 id: object.id.clone(),
                 placement: Placement { dest: Some(key.1.clone()), ..object.placement.clone() },
-                node: object.node.clone(),
+                node: merge::first(&object.node, &mut self.faults),
             },
         };
         self.objects.insert(key, Arc::new(Folded { raw: folded, layer: number, lasting: self.shared }));

@@ -15,6 +15,7 @@ const MERGE_KEYS: &[(&str, &str, &[&str], &[&str])] = &[
     ("svc.dpu.nvidia.com", "DPUServiceConfiguration", &["spec", "interfaces"], &["name"]),
     ("provisioning.dpu.nvidia.com", "DPUFlavor", &["spec", "nvconfig"], &["device"]),
     ("provisioning.dpu.nvidia.com", "DPUFlavor", &["spec", "configFiles"], &["path"]),
+    ("svc.dpu.nvidia.com", "NodeServiceInterfaces", &["spec", "interfaces"], &["name"]),
     ("nv-ipam.nvidia.com", "CIDRPool", &["spec", "staticAllocations"], &["nodeName"]),
     ("", "*", &["containers"], &["name"]),
     ("", "*", &["initContainers"], &["name"]),
@@ -27,6 +28,10 @@ const MERGE_KEYS: &[(&str, &str, &[&str], &[&str])] = &[
     ("", "*", &["topologySpreadConstraints"], &["topologyKey"]),
     ("", "Service", &["spec", "ports"], &["port"]),
     ("", "*", &["containers", "ports"], &["containerPort"]),
+    ("", "*", &["initContainers", "ports"], &["containerPort"]),
+    ("", "*", &["ephemeralContainers"], &["name"]),
+    ("", "*", &["resourceClaims"], &["name"]),
+    ("admissionregistration.k8s.io", "*", &["webhooks"], &["name"]),
     ("", "ServiceAccount", &["secrets"], &["name"]),
     ("", "*", &["metadata", "ownerReferences"], &["uid"]),
 ];
@@ -112,7 +117,7 @@ impl<'a> Merge<'a> {
     fn maps(&mut self, below: &Node, old: &Map, above: &'a Node, new: &'a Map) -> Option<Node> {
         match self.directive(new) {
             Some("delete") => return None,
-            Some(_) => return Some(above.without("$patch").over(below)),
+            Some(_) => return Some(self.fresh(&above.without("$patch")).over(below)),
             None => {}
         }
         Some(merge_entries(below, old, new, |earlier, entry| self.member(earlier, entry)))
@@ -125,7 +130,8 @@ impl<'a> Merge<'a> {
         }
         match earlier {
             None if free => Some(entry.value.clone()),
-            None => Some(clean(&entry.value)),
+            None if deletes(&entry.value) => None,
+            None => Some(self.fresh(&entry.value)),
             Some(earlier) if free => Some(helm(earlier, &entry.value, &mut Vec::new(), &mut |_, _, _| {})),
             Some(earlier) => {
                 self.path.push(&entry.key.text);
@@ -141,12 +147,16 @@ impl<'a> Merge<'a> {
         let entry = map.entry("$patch")?;
         let text = entry.value.as_str().unwrap_or_default();
         if !matches!(text, "delete" | "replace") {
-            let fault =
-                Diagnostic::error("patch-directive", entry.value.origin(), format!("`$patch: {text}` is not known"));
-            self.faults.push(fault.help("write `$patch: delete` or `$patch: replace`"));
+            self.faults.push(unknown_directive(&entry.value));
             return Some("replace");
         }
         Some(text)
+    }
+
+    /// What nothing stands below.
+    fn fresh(&mut self, node: &Node) -> Node {
+        unknown_directives(node, self.faults);
+        clean(node)
     }
 
     fn merge_key(&self) -> Option<&'static str> {
@@ -162,13 +172,25 @@ impl<'a> Merge<'a> {
     fn lists(&mut self, below: &Node, old: &[Node], above: &'a Node, new: &'a [Node]) -> Node {
         let replaced = new.iter().any(|item| item.text(&["$patch"]) == Some("replace") && item.fields(&[]).len() == 1);
         if replaced {
-            let items = new.iter().filter(|item| item.get("$patch").is_none()).cloned().collect();
+            let kept = new.iter().filter(|item| item.get("$patch").is_none());
+            let items = kept.map(|item| self.fresh(item)).collect();
             return above.with_value(Value::List(items)).over(below);
         }
-        let Some(key) = self.merge_key() else { return above.over(below) };
-        if !new.iter().all(|item| item.get(key).is_some()) {
+        let key = self.merge_key().filter(|key| new.iter().all(|item| item.get(key).is_some()));
+        let Some(key) = key else {
+            if let Some(directive) = new.iter().find_map(|item| item.get("$patch")) {
+                let fault = Diagnostic::error(
+                    "patch-directive",
+                    directive.origin(),
+                    "`$patch` stands in a list whose items are not told apart",
+                );
+                self.faults.push(match self.merge_key() {
+                    Some(key) => fault.help(format!("give every item of the list its `{key}`")),
+                    None => fault.help("a list without a merge key is replaced: write it whole, or use a Patch"),
+                });
+            }
             return above.over(below);
-        }
+        };
         let mut items: Vec<Node> = old.to_vec();
         for item in new {
             let at = items.iter().position(|existing| existing.get(key) == item.get(key));
@@ -187,7 +209,7 @@ impl<'a> Merge<'a> {
                     let message = format!("`$patch: delete` finds no item with `{key}: {what}`");
                     self.faults.push(Diagnostic::error("patch-no-match", item.origin(), message));
                 }
-                None => items.push(clean(item)),
+                None => items.push(self.fresh(item)),
             }
         }
         below.with_value(Value::List(items))
@@ -200,36 +222,87 @@ pub fn is_free_form(key: &str) -> bool {
     matches!(key, "values" | "valuesObject")
 }
 
+/// An object that is the first of its name: directives have nothing to work on. Its nulls are the check's matter.
+pub(super) fn first(node: &Node, faults: &mut Vec<Diagnostic>) -> Node {
+    if !has(node, &|key, _| key == "$patch") {
+        return node.clone();
+    }
+    unknown_directives(node, faults);
+    without(node, &|_| false)
+}
+
+/// Whether it says no more than that what is below must go.
+fn deletes(node: &Node) -> bool {
+    node.text(&["$patch"]) == Some("delete")
+}
+
+fn unknown_directive(value: &Node) -> Diagnostic {
+    let message = match value.as_str() {
+        Some(text) => format!("`$patch: {text}` is not known"),
+        None => format!("`$patch` cannot be {}", value.kind()),
+    };
+    Diagnostic::error("patch-directive", value.origin(), message).help("write `$patch: delete` or `$patch: replace`")
+}
+
+fn unknown_directives(node: &Node, faults: &mut Vec<Diagnostic>) {
+    match node.value() {
+        Value::Map(map) => {
+            for (key, value) in map.iter() {
+                if key == "$patch" && !matches!(value.as_str(), Some("delete" | "replace")) {
+                    faults.push(unknown_directive(value));
+                } else if !is_free_form(key) {
+                    unknown_directives(value, faults);
+                }
+            }
+        }
+        Value::List(items) => items.iter().for_each(|item| unknown_directives(item, faults)),
+        _ => {}
+    }
+}
+
 /// What nothing stands below: directives do their work on nothing and go, nulls too.
 fn clean(node: &Node) -> Node {
+    if has(node, &|key, value| value.is_null() || key == "$patch") {
+        without(node, &Node::is_null)
+    } else {
+        node.clone()
+    }
+}
+
+/// Whether it has such a member, Helm values aside.
+fn has(node: &Node, such: &dyn Fn(&str, &Node) -> bool) -> bool {
     match node.value() {
-        Value::Map(map) if needs_cleaning(node) => {
-            let entries = map
-                .entries()
-                .iter()
-                .filter(|entry| !entry.value.is_null() && &*entry.key.text != "$patch")
+        Value::Map(map) => map.iter().any(|(key, value)| such(key, value) || (!is_free_form(key) && has(value, such))),
+        Value::List(items) => items.iter().any(|item| has(item, such)),
+        _ => false,
+    }
+}
+
+/// Without directives and such members, Helm values aside.
+fn without(node: &Node, such: &dyn Fn(&Node) -> bool) -> Node {
+    match node.value() {
+        Value::Map(map) => {
+            let kept = map.entries().iter();
+            let kept =
+                kept.filter(|entry| !such(&entry.value) && &*entry.key.text != "$patch" && !deletes(&entry.value));
+            let entries = kept
                 .map(|entry| Entry {
                     key: entry.key.clone(),
-                    value: if is_free_form(&entry.key.text) { entry.value.clone() } else { clean(&entry.value) },
+                    value: if is_free_form(&entry.key.text) {
+                        entry.value.clone()
+                    } else {
+                        without(&entry.value, such)
+                    },
                 })
                 .collect();
             node.with_value(Value::Map(Map::new(entries)))
         }
-        Value::List(items) if needs_cleaning(node) => {
-            let kept = items.iter().filter(|item| item.text(&["$patch"]) != Some("delete")).map(clean).collect();
+        Value::List(items) => {
+            let marker = |item: &Node| item.get("$patch").is_some() && (deletes(item) || item.fields(&[]).len() == 1);
+            let kept = items.iter().filter(|item| !marker(item)).map(|item| without(item, such)).collect();
             node.with_value(Value::List(kept))
         }
         _ => node.clone(),
-    }
-}
-
-fn needs_cleaning(node: &Node) -> bool {
-    match node.value() {
-        Value::Map(map) => map
-            .iter()
-            .any(|(key, value)| value.is_null() || key == "$patch" || (!is_free_form(key) && needs_cleaning(value))),
-        Value::List(items) => items.iter().any(needs_cleaning),
-        _ => false,
     }
 }
 
@@ -295,6 +368,34 @@ mod tests {
             merged("", "Pod", pod(json!([{"name": "A", "value": "1"}])), pod(json!([{"name": "B", "value": "2"}]))),
             pod(json!([{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]))
         );
+    }
+
+    #[test]
+    fn directives_never_stay() {
+        let put = |below: Json, above: Json| merged("apps", "Deployment", below, above);
+        assert_eq!(put(json!({}), json!({"a": {"$patch": "delete"}, "b": 1})), json!({"b": 1}));
+        assert_eq!(
+            put(json!({"a": {"b": 1}}), json!({"a": {"$patch": "replace", "c": null, "d": {"$patch": "replace"}}})),
+            json!({"a": {"d": {}}})
+        );
+        let node = |json: Json| Node::from_json(&json, Origin::NONE);
+        let of_first = |json: Json| {
+            let mut faults = Vec::new();
+            (first(&node(json), &mut faults).to_json(), faults.iter().map(|fault| fault.code).collect::<Vec<_>>())
+        };
+        let values = json!({"values": {"$patch": "kept"}, "n": null});
+        assert_eq!(of_first(values.clone()), (values, vec![]));
+        assert_eq!(
+            of_first(
+                json!({"$patch": "replace", "a": {"$patch": "replace", "n": null}, "b": [{"$patch": "replace"}, {"c": 1}], "d": {"$patch": "delete"}})
+            ),
+            (json!({"a": {"n": null}, "b": [{"c": 1}]}), vec![])
+        );
+        assert_eq!(of_first(json!({"a": {"$patch": "replce"}})), (json!({"a": {}}), vec!["patch-directive"]));
+        let mut faults = Vec::new();
+        let (below, above) = (node(json!({"l": [{"k": 1}]})), node(json!({"l": [{"k": 1, "$patch": "delete"}]})));
+        let _ = merge(&below, &above, "", "", &mut faults);
+        assert_eq!(faults.iter().map(|fault| fault.code).collect::<Vec<_>>(), ["patch-directive"]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::expand::Scope;
 use super::layer::{Fold, Folded};
 use super::merge::merge;
 use super::object::ObjectId;
+use super::reading::leftover_variables;
 use super::scope::{Level, Scopes, cluster_level};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::node::Node;
@@ -79,13 +80,16 @@ pub(super) fn place_of(
     if annotations.get(DESTINATION).is_none() && annotations.get(FOR_EACH_KEY).is_none() {
         return (object.clone(), placement);
     }
-    if let Some(value) = annotations.get(DESTINATION)
-        && let Some(text) = value.as_str()
-    {
-        placement.dest = Some(dest(text));
-        placement.written = Some(value.origin());
+    if let Some(value) = annotations.get(DESTINATION).filter(|value| !value.is_null()) {
+        if let Some(text) = value.as_str() {
+            placement.dest = Some(dest(text));
+            placement.written = Some(value.origin());
+        } else {
+            let message = format!("`{DESTINATION}` must be a string, this is {}", value.kind());
+            faults.push(Diagnostic::error("wrong-type", value.origin(), message));
+        }
     }
-    if let Some(value) = annotations.get(FOR_EACH_KEY) {
+    if let Some(value) = annotations.get(FOR_EACH_KEY).filter(|value| !value.is_null()) {
         let text = value.as_str().unwrap_or_default();
         placement.for_each = FOR_EACH.iter().find(|(name, _)| *name == text).map(|(_, each)| *each);
         if placement.for_each.is_none() {
@@ -116,8 +120,8 @@ struct Placing<'p> {
     inventory: &'p Inventory,
     scopes: &'p Scopes<'p>,
     placed: Placed,
-    /// Objects of the management cluster that `for-each` made: an object of their name merges over them.
-    members: BTreeSet<ObjectId>,
+    /// Objects that a template made, and in which cluster: an object of their name merges over them.
+    members: BTreeSet<(ObjectId, Option<usize>)>,
     faults: Vec<Diagnostic>,
 }
 
@@ -154,14 +158,33 @@ impl Placing<'_> {
     /// The object at a level, and its final identity; `None` for that after a fault.
     ///
     /// The object stays as written then, so that nothing that refers to it is reported as well.
-    fn object(&self, folded: &Folded, level: Level) -> (Option<ObjectId>, Node) {
+    fn object(&mut self, folded: &Folded, level: Level) -> (Option<ObjectId>, Node) {
         let raw = &folded.raw;
         if !raw.node.has_expression() {
             return (Some(raw.id.clone()), raw.node.clone());
         }
         match self.scopes.evaluate_object(&raw.node, level) {
-            Some(node) => (Some(ObjectId::of(&node)), node),
+            Some(node) => {
+                self.left_over(&raw.node, &node);
+                (Some(ObjectId::of(&node)), node)
+            }
             None => (None, raw.node.clone()),
+        }
+    }
+
+    /// What variables brought in for a substitution that nobody makes; the object as written was looked through before.
+    fn left_over(&mut self, written: &Node, node: &Node) {
+        let mut found = Vec::new();
+        leftover_variables(node, false, &mut found);
+        if found.is_empty() {
+            return;
+        }
+        let mut known = Vec::new();
+        leftover_variables(written, false, &mut known);
+        for fault in found {
+            if !known.iter().chain(&self.faults).any(|known| known.code == fault.code && known.origin == fault.origin) {
+                self.faults.push(fault);
+            }
         }
     }
 
@@ -184,9 +207,7 @@ impl Placing<'_> {
                     self.objects(cluster).insert(folded.raw.id.clone(), node);
                     continue;
                 };
-                if cluster.is_none() {
-                    self.members.insert(id.clone());
-                }
+                self.members.insert((id.clone(), cluster));
                 if let Some(first) = self.objects(cluster).insert(id, node) {
                     self.made_twice(folded, &first);
                     return;
@@ -231,17 +252,44 @@ impl Placing<'_> {
                 Some(index) => (Some(index), cluster_level(index)),
                 None => return,
             },
-            _ => (None, Level::Site),
+            _ if folded.raw.placement.written.is_some() => (None, Level::Site),
+            // One that names no destination takes that of the member it merges with.
+            _ => match self.only_member(folded) {
+                Ok(cluster) => (cluster, cluster.map_or(Level::Site, cluster_level)),
+                Err(fault) => return self.faults.push(fault),
+            },
         };
         let (id, node) = self.object(folded, level);
         let id = id.unwrap_or_else(|| folded.raw.id.clone());
-        let member = cluster.is_some() || self.members.contains(&id);
+        let member = cluster.is_some() || self.members.contains(&(id.clone(), None));
         let node = match self.objects(cluster).get(&id).cloned() {
             Some(below) if member => merge(&below, &node, &id.group, &id.kind, &mut self.faults),
             Some(below) => return self.made_twice(folded, &below),
             None => node,
         };
         self.objects(cluster).insert(id, node);
+    }
+
+    /// The cluster whose member an object without a destination is written over; `None` where that is in management or nowhere.
+    fn only_member(&self, folded: &Folded) -> Result<Option<usize>, Diagnostic> {
+        let id = &folded.raw.id;
+        let first = (id.clone(), None);
+        let mut members =
+            self.members.range(first..).take_while(|(member, _)| member == id).map(|(_, cluster)| *cluster);
+        let (one, two) = (members.next().flatten(), members.next());
+        let Some(two) = two else { return Ok(one) };
+        let message = format!("{id} could merge with an object of two destinations");
+        let mut fault = Diagnostic::error("ambiguous-destination", folded.raw.node.origin(), message);
+        for cluster in [one, two] {
+            let (objects, name) = match cluster {
+                None => (&self.placed.management, "management"),
+                Some(index) => (&self.placed.clusters[index], self.site.clusters[index].name.as_str()),
+            };
+            if let Some(node) = objects.get(id) {
+                fault = fault.note_at(format!("one goes to `{name}`"), node.origin());
+            }
+        }
+        Err(fault.help("say which with the annotation `dpu-render.dev/destination`"))
     }
 
     fn objects(&mut self, cluster: Option<usize>) -> &mut BTreeMap<ObjectId, Node> {

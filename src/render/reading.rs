@@ -148,7 +148,17 @@ impl Reading {
             return;
         }
         match parse::kind(document, &mut self.body.faults) {
-            Some(ApiKind::Patch) => self.body.patches.push(parse::patch(document, &mut self.body.faults)),
+            Some(ApiKind::Patch) => {
+                let patch = parse::patch(document, &mut self.body.faults);
+                for operation in &patch.operations {
+                    let path = operation.text(&["path"]).unwrap_or_default();
+                    let tolerant = path.split('/').any(is_contents);
+                    if let Some(value) = operation.get("value") {
+                        leftover_variables(value, tolerant, &mut self.body.faults);
+                    }
+                }
+                self.body.patches.push(patch);
+            }
             Some(ApiKind::Layer) => {
                 let name = document.text(&["metadata", "name"]).unwrap_or_default();
                 let message = format!("Layer `{name}` is written where no Layer is read");
@@ -220,7 +230,7 @@ impl Reading {
 }
 
 /// `$NAME` and `${NAME}` that a substitution of text left over: an error, in scripts, file contents and values a warning.
-fn leftover_variables(node: &Node, tolerant: bool, faults: &mut Vec<Diagnostic>) {
+pub(super) fn leftover_variables(node: &Node, tolerant: bool, faults: &mut Vec<Diagnostic>) {
     match node.value() {
         Value::Str(text) => {
             if let Some(name) = leftover(text) {
@@ -236,25 +246,29 @@ fn leftover_variables(node: &Node, tolerant: bool, faults: &mut Vec<Diagnostic>)
         Value::List(items) => items.iter().for_each(|item| leftover_variables(item, tolerant, faults)),
         Value::Map(map) => {
             for (key, value) in map.iter() {
-                let contents = matches!(
-                    key,
-                    "values"
-                        | "valuesObject"
-                        | "rawConfigScript"
-                        | "raw"
-                        | "data"
-                        | "stringData"
-                        | "binaryData"
-                        | "args"
-                        | "command"
-                        | "script"
-                        | "config"
-                );
-                leftover_variables(value, tolerant || contents, faults);
+                leftover_variables(value, tolerant || is_contents(key), faults);
             }
         }
         _ => {}
     }
+}
+
+/// Scripts, file contents and Helm values, in which `$NAME` may be meant.
+fn is_contents(key: &str) -> bool {
+    matches!(
+        key,
+        "values"
+            | "valuesObject"
+            | "rawConfigScript"
+            | "raw"
+            | "data"
+            | "stringData"
+            | "binaryData"
+            | "args"
+            | "command"
+            | "script"
+            | "config"
+    )
 }
 
 /// The first `$[A-Z][A-Z0-9_]+` or `${…}` of such a name.

@@ -115,6 +115,26 @@ fn for_each_makes_one_object_per_member_and_one_of_them_can_be_changed() {
     assert_eq!(refused(CLUSTERS, &[("sites/s/a.yaml", &template)]), ["duplicate-object sites/s/a.yaml:1:1"]);
 }
 
+#[test]
+fn an_object_with_the_name_of_a_member_goes_where_the_member_goes() {
+    let template = |name: &str| {
+        config_map(&format!("'{name}'"), "data: {k: template}\n")
+            .replace("'}", "', annotations: {dpu-render.dev/destination: clusters}}")
+    };
+    let over = |name: &str| config_map(name, "data: {k: changed, num: '${{ vars.num }}'}\n");
+    let text =
+        rendered(CLUSTERS, &[("sites/s/a.yaml", &template("c-${{ cluster.name }}")), ("sites/s/b.yaml", &over("c-b"))]);
+    let objects: Vec<&str> = text.split("# ").skip(1).collect();
+    assert_eq!(objects.len(), 2, "{text}");
+    assert!(objects[1].starts_with("b\n") && objects[1].contains("  k: changed\n  num: 2\n"), "{text}");
+    // Of the same name in every cluster by another way than its text: which is meant must be said.
+    let all = template("${{ cluster.name | length }}-c");
+    assert_eq!(
+        refused(CLUSTERS, &[("sites/s/a.yaml", &all), ("sites/s/b.yaml", &over("1-c"))]),
+        ["ambiguous-destination sites/s/b.yaml:1:1"]
+    );
+}
+
 const INVENTORY: &str = "apiVersion: dpu-render.dev/v1alpha1\nkind: Inventory\nmetadata: {name: s}\nspec:\n  hosts:\n  - name: w1\n    vars: {rack: r1, asn: 1}\n    dpus:\n    - {pci: \"0000:90:00\", cluster: b, vars: {asn: 2}}\n";
 
 #[test]
@@ -201,6 +221,8 @@ fn patches_apply_in_their_turn_or_at_the_end_and_must_hit() {
     };
     assert!(with("input").contains("k: site"));
     assert!(with("output").contains("k: patched"));
+    let text = [("sites/s/a.yaml", object.as_str()), ("sites/s/p.yaml.j2", &patch("input", "c", "patched"))];
+    assert!(rendered("", &text).contains("k: patched"));
     assert_eq!(
         refused("", &[("sites/s/a.yaml", &object), ("sites/s/p.yaml", &patch("output", "x", "v"))]),
         ["patch-no-match sites/s/p.yaml:6:11"]
@@ -387,4 +409,69 @@ fn what_expansion_makes_of_an_expression_is_checked_too() {
     assert_eq!(faults(interface), ["expression-waits sites/s/a.yaml:11:28"]);
     let found = faults(pool);
     assert_eq!(found, ["undefined-variable sites/s/a.yaml:5:43", "wrong-type sites/s/site.yaml:8:35"]);
+}
+
+#[test]
+fn what_a_layer_holds_does_not_depend_on_the_sites_rendered_before() {
+    let site = |layers: &str| format!("{SITE}  layers: {layers}\n");
+    let files: BTreeMap<String, String> = [
+        ("sites/s/site.yaml", site("[base, text, base/inner]")),
+        ("sites/t/site.yaml", site("[base]")),
+        ("base/a.yaml", config_map("a", "")),
+        ("base/inner/b.yaml", config_map("b", "")),
+        ("text/c.yaml.j2", config_map("c", "")),
+    ]
+    .map(|(path, text)| (path.to_owned(), text))
+    .into();
+    let names = |repository: &Repository<'_>, folder: &str| -> Vec<String> {
+        let site = repository.render(folder, &Options::default()).site.unwrap();
+        site.destinations.iter().flat_map(|d| &d.objects).map(|object| object.id.name.to_string()).collect()
+    };
+    for order in [["sites/s", "sites/t"], ["sites/t", "sites/s"]] {
+        let repository = Repository::new(&files);
+        for folder in order {
+            let expected = if folder == "sites/s" { &["a", "b", "c"][..] } else { &["a", "b"] };
+            assert_eq!(names(&repository, folder), expected, "{folder} of {order:?}");
+        }
+    }
+    // The clean case: no fault of one site is told of another.
+    let twice = [("base/inner/a.yaml".to_owned(), config_map("a", "data: {k: v}\n"))];
+    let files: BTreeMap<String, String> = files.into_iter().chain(twice).collect();
+    let repository = Repository::new(&files);
+    assert!(repository.render("sites/s", &Options::default()).site.is_some());
+    assert!(repository.render("sites/t", &Options::default()).site.is_none());
+}
+
+#[test]
+fn what_a_substitution_left_over_is_found_where_variables_and_patches_bring_it() {
+    let thing = config_map("c", "spec: {a: \"${{ vars.cidr }}\", script: \"${{ vars.home }}\"}\n");
+    let patch = "apiVersion: dpu-render.dev/v1alpha1\nkind: Patch\nmetadata: {name: p}\nspec:\n  target: {kind: Thing}\n  operations:\n  - {op: add, path: /spec/b, value: $NAME}\n  - {op: add, path: /spec/values, value: {c: $NAME}}\n";
+    assert_eq!(
+        refused(
+            "  vars: {cidr: 'x ${POD_CIDR}', home: $HOME}\n",
+            &[("sites/s/a.yaml", &thing), ("sites/s/p.yaml", patch)]
+        ),
+        [
+            "unresolved-variable sites/s/p.yaml:7:37",
+            "unresolved-variable sites/s/site.yaml:7:16",
+            "unresolved-variable sites/s/p.yaml:8:46",
+            "unresolved-variable sites/s/site.yaml:7:39",
+        ]
+    );
+}
+
+#[test]
+fn a_destination_that_is_no_string_is_refused() {
+    let annotated = |value: &str| {
+        config_map("c", "")
+            .replace("{name: c}", &format!("{{name: c, annotations: {{dpu-render.dev/destination: {value}}}}}"))
+    };
+    for value in ["5", "[clusters]", "true"] {
+        assert_eq!(
+            refused("", &[("sites/s/a.yaml", &annotated(value))]),
+            ["wrong-type sites/s/a.yaml:3:63"],
+            "{value}"
+        );
+    }
+    assert!(rendered("", &[("sites/s/a.yaml", &annotated("null"))]).starts_with("# management\n"));
 }

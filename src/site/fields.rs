@@ -68,6 +68,13 @@ impl<'n, 'd> Fields<'n, 'd> {
         self.typed(name, "a boolean", Node::as_bool)
     }
 
+    pub(super) fn number(&mut self, name: &str) -> Option<f64> {
+        self.typed(name, "a number", |node| match node.value() {
+            Value::Number(number) => number.as_f64(),
+            _ => None,
+        })
+    }
+
     pub(super) fn list(&mut self, name: &str) -> &'n [Node] {
         self.typed(name, "a list", Node::as_list).unwrap_or_default()
     }

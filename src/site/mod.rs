@@ -270,6 +270,8 @@ pub struct Declaration {
     pub minimum: Option<f64>,
     /// Greatest number, or greatest length of a string or list.
     pub maximum: Option<f64>,
+    /// What it is for, in the words of its layer.
+    pub description: Option<String>,
     /// Values allowed; any where empty.
     pub choices: Vec<Node>,
     /// Where it is declared.

@@ -271,20 +271,14 @@ pub fn layer(node: &Node, folder: &str, diagnostics: &mut Vec<Diagnostic>) -> La
         declare.push(Declaration {
             name: entry.key.text.to_string(),
             kind: fields.choice("type", &VariableType::NAMES),
-            minimum: fields.get("minimum").and_then(number),
-            maximum: fields.get("maximum").and_then(number),
+            minimum: fields.number("minimum"),
+            maximum: fields.number("maximum"),
+            description: fields.string("description"),
             choices: fields.list("enum").to_vec(),
             origin: entry.key.origin,
         });
     }
     Layer { layers, destination, vars, declare, origin: node.origin() }
-}
-
-fn number(node: &Node) -> Option<f64> {
-    match node.value() {
-        crate::node::Value::Number(number) => number.as_f64(),
-        _ => None,
-    }
 }
 
 /// An `Inventory`.

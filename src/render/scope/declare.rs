@@ -1,6 +1,6 @@
 //! Declared variables: set by somebody, of the right type, within limits. PURE.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::late::Needs;
 use super::{Level, Scopes, cluster_level};
@@ -49,19 +49,36 @@ impl Scopes<'_> {
                     break;
                 }
             }
-            if let Some(level) = missing.first() {
-                let place = match level.cluster(self).and_then(|index| self.site.clusters.get(index)) {
-                    Some(cluster) => format!(" for the cluster `{}`", cluster.name),
-                    None => String::new(),
-                };
-                let origin = self.site.node.get("spec").map_or(self.site.node.origin(), |spec| spec.key_origin("vars"));
-                self.fault(
-                    Diagnostic::error("variable-missing", origin, format!("the variable `{name}` is not set{place}"))
-                        .note_at("a layer declares that it needs it", declaration.origin)
-                        .help(format!("write `{name}: …` under `vars` in {}/site.yaml", self.site.folder)),
-                );
+            if !missing.is_empty() {
+                self.tell_missing(name, declaration, &missing);
             }
         }
+    }
+
+    /// Once for all that lack it, in place of a fault wherever it is read.
+    fn tell_missing(&self, name: &str, declaration: &Declaration, levels: &[Level]) {
+        let clusters: BTreeSet<usize> = levels.iter().filter_map(|level| level.cluster(self)).collect();
+        let clusters = clusters.iter().filter_map(|index| self.site.clusters.get(*index));
+        let clusters: Vec<String> = clusters.map(|cluster| format!("`{}`", cluster.name)).collect();
+        let (place, owner) = match clusters.as_slice() {
+            _ if levels.contains(&Level::Site) => (String::new(), ""),
+            [] => (String::new(), ""),
+            [one] => (format!(" for the cluster {one}"), " of the cluster"),
+            many => (format!(" for the clusters {}", many.join(", ")), " of each"),
+        };
+        let unset = format!("the variable `{name}` is not set");
+        let message = format!("{unset}{place}");
+        self.faults
+            .borrow_mut()
+            .retain(|fault| fault.code != "undefined-variable" || !fault.message.starts_with(&unset));
+        self.missing.borrow_mut().insert(name.to_owned());
+        let origin = self.site.node.get("spec").map_or(self.site.node.origin(), |spec| spec.key_origin("vars"));
+        let description = declaration.description.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+        self.fault(
+            Diagnostic::error("variable-missing", origin, message)
+                .note_at(format!("a layer declares that it needs it{description}"), declaration.origin)
+                .help(format!("write `{name}: …` under `vars`{owner} in {}/site.yaml", self.site.folder)),
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! What waits: expressions that read what a cluster, host or card sets, and the faults of those that wait for nobody. PURE.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Scopes;
 use crate::diagnostic::Diagnostic;
@@ -151,20 +151,64 @@ impl Scopes<'_> {
     fn waiting(&self, code: &Code, needs: Needs, origin: Origin, what: &str) -> Diagnostic {
         let message = format!("`{}` waits for {}, and {what} is not made once for each", code.text, needs.name());
         let mut fault = Diagnostic::error(WAITS, origin, message);
+        let mut told = BTreeSet::new();
         for (root, name) in &code.reads {
-            let Some(name) = name.as_deref().filter(|name| root == "vars" && self.late.contains_key(*name)) else {
-                continue;
-            };
-            let setter = self.setters().find_map(|(_, vars)| vars.as_map()?.entry(name));
-            fault = match setter {
-                Some(entry) => fault.note_at(format!("`{name}` is set here"), entry.key.origin),
-                None => fault.note(format!("`{name}` reads a variable that differs")),
-            };
+            let named = name.as_deref().filter(|_| root == "vars");
+            // All variables together wait for the one that needs most.
+            let all = || self.late.iter().find(|(_, late)| root == "vars" && late.name() == needs.name());
+            let Some(name) = named.or_else(|| Some(all().filter(|_| name.is_none())?.0.as_str())) else { continue };
+            if self.late.contains_key(name) {
+                fault = self.note_setter(fault, name, &mut told);
+            }
         }
         if !self.inventory.present && !needs.within(Needs::CLUSTER) {
             return fault.help("name an `inventory` in the site: then there is one object per card");
         }
         fault.help("give the object the annotation `dpu-render.dev/destination: clusters` or `dpu-render.dev/for-each`, or set the variable for the site")
+    }
+
+    /// Says who sets a variable that differs, or what it reads that does.
+    fn note_setter(&self, mut fault: Diagnostic, name: &str, told: &mut BTreeSet<String>) -> Diagnostic {
+        if !told.insert(name.to_owned()) {
+            return fault;
+        }
+        // The innermost: that is what is waited for.
+        let setters = self.setters().filter_map(|(needs, vars)| Some((needs, vars.as_map()?.entry(name)?)));
+        let innermost = setters.reduce(|known, next| if next.0.0 > known.0.0 { next } else { known });
+        if let Some((needs, entry)) = innermost {
+            let message = match needs {
+                Needs::CLUSTER => format!("`{name}` is set here for a cluster"),
+                Needs::HOST => format!("`{name}` is set here for a host"),
+                _ => format!("`{name}` is set here for a card"),
+            };
+            return fault.note_at(message, entry.key.origin);
+        }
+        let Some(entry) = self.vars.as_map().and_then(|vars| vars.entry(name)) else { return fault };
+        fault = fault.note_at(format!("`{name}` is set here, and reads what differs"), entry.key.origin);
+        let mut read = BTreeSet::new();
+        self.variables_read(&entry.value, &mut read);
+        read.iter()
+            .filter(|read| self.late.contains_key(*read))
+            .fold(fault, |fault, read| self.note_setter(fault, read, told))
+    }
+
+    fn variables_read(&self, node: &Node, read: &mut BTreeSet<String>) {
+        if !node.has_expression() {
+            return;
+        }
+        match node.value() {
+            Value::Str(text) => {
+                let Ok(template) = &*self.templates.get(text) else { return };
+                for part in &template.parts {
+                    let Part::Code(code) = part else { continue };
+                    let names = code.reads.iter().filter(|(root, _)| root == "vars");
+                    read.extend(names.filter_map(|(_, name)| name.clone()));
+                }
+            }
+            Value::List(items) => items.iter().for_each(|item| self.variables_read(item, read)),
+            Value::Map(map) => map.iter().for_each(|(_, item)| self.variables_read(item, read)),
+            _ => {}
+        }
     }
 
     /// What a `.j2` file may not read, because it is rendered once per site.

@@ -78,6 +78,8 @@ pub(in crate::render) struct Scopes<'a> {
     roots: RefCell<BTreeMap<(Level, &'static str), Option<Node>>>,
     values: RefCell<BTreeMap<(Level, &'static str), Jinja>>,
     faults: RefCell<Vec<Diagnostic>>,
+    /// Variables that a layer declares and nobody sets, which was said.
+    missing: RefCell<BTreeSet<String>>,
     /// What the object or variable that is being evaluated was given so far.
     given: Cell<usize>,
 }
@@ -106,6 +108,7 @@ impl<'a> Scopes<'a> {
             roots: RefCell::default(),
             values: RefCell::default(),
             faults: RefCell::default(),
+            missing: RefCell::default(),
             given: Cell::default(),
         };
         scopes.late = scopes.find_late();
@@ -478,6 +481,9 @@ impl<'a> Scopes<'a> {
 
     fn undefined(&self, path: &[String], at: At<'_>, level: Level) {
         let name = path.get(1).unwrap_or(&path[0]);
+        if path[0] == "vars" && self.missing.borrow().contains(name) {
+            return;
+        }
         let merged = self.merged(level);
         let mut names: BTreeSet<&str> = merged.fields(&[]).iter().map(|entry| &*entry.key.text).collect();
         names.extend(self.late.keys().map(String::as_str));
