@@ -272,6 +272,8 @@ pub struct Declaration {
     pub maximum: Option<f64>,
     /// Values allowed; any where empty.
     pub choices: Vec<Node>,
+    /// What it is for.
+    pub description: Option<String>,
     /// Where it is declared.
     pub origin: Origin,
 }

@@ -274,6 +274,7 @@ pub fn layer(node: &Node, folder: &str, diagnostics: &mut Vec<Diagnostic>) -> La
             minimum: fields.get("minimum").and_then(number),
             maximum: fields.get("maximum").and_then(number),
             choices: fields.list("enum").to_vec(),
+            description: fields.string("description"),
             origin: entry.key.origin,
         });
     }
