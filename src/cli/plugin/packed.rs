@@ -4,6 +4,7 @@
 //! The working folder is that of the application. As far as its end is the end of the application's path it lies in what was
 //! packed; what is left of the path is what was not.
 
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -18,16 +19,19 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// What was packed, seen from the folder of the application, `here`, whose path in the repository is `source_path`.
+    /// What was packed, seen from the folder of the application, `here`, without links, whose path in the repository is `source_path`.
     pub(super) fn open(here: &Path, source_path: &str) -> io::Result<Self> {
-        let mut root = here;
-        let mut folder = source_path;
-        while let Some(name) = folder.rsplit('/').next().filter(|name| !name.is_empty()) {
-            let (true, Some(above)) = (root.file_name().is_some_and(|last| last == name), root.parent()) else { break };
-            root = above;
-            folder = folder.rsplit_once('/').map_or("", |(above, _)| above);
+        let names: Vec<&str> = source_path.split('/').filter(|name| !name.is_empty()).collect();
+        for (outside, _) in names.iter().enumerate() {
+            // A link on the way is followed before we are called.
+            let leads_here = |root: &&Path| {
+                fs::canonicalize(root.join(names[outside..].join("/"))).is_ok_and(|folder| folder == here)
+            };
+            if let Some(root) = here.ancestors().find(leads_here) {
+                return Ok(Self { disk: Disk::open(root)?, folder: names[..outside].join("/") });
+            }
         }
-        Ok(Self { disk: Disk::open(root)?, folder: folder.to_owned() })
+        Ok(Self { disk: Disk::open(here)?, folder: names.join("/") })
     }
 
     /// A path of the repository from the root of what was packed; `needed` is the folder that would have to be packed, too.
@@ -74,7 +78,7 @@ mod tests {
     #[test]
     fn what_was_packed_is_where_the_working_folder_and_the_path_part() {
         let tmp = tempfile::tempdir().unwrap();
-        let top = tmp.path();
+        let top = fs::canonicalize(tmp.path()).unwrap();
         for (here, path, folder) in [
             ("x/sites/lab1", "sites/lab1", ""),
             ("x/sites/lab1", "dpu/sites/lab1", "dpu"),
@@ -84,9 +88,22 @@ mod tests {
             ("x", "", ""),
         ] {
             let here = top.join(here);
-            std::fs::create_dir_all(&here).unwrap();
+            fs::create_dir_all(&here).unwrap();
             let packed = Packed::open(&here, path).unwrap();
             assert_eq!(packed.folder, folder, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_path_may_be_a_link() {
+        let tmp = tempfile::tempdir().unwrap();
+        let top = fs::canonicalize(tmp.path()).unwrap();
+        let here = top.join("sites/lab1");
+        fs::create_dir_all(&here).unwrap();
+        std::os::unix::fs::symlink("lab1", top.join("sites/current")).unwrap();
+        for (path, folder) in [("sites/current", ""), ("dpu/sites/current", "dpu")] {
+            let packed = Packed::open(&here, path).unwrap();
+            assert_eq!((&*packed.folder, packed.disk.root()), (folder, &*top));
         }
     }
 
