@@ -7,6 +7,7 @@ mod completions;
 mod findings;
 mod fleet;
 pub mod fs;
+mod plugin;
 mod render;
 mod sites;
 mod steps;
@@ -86,6 +87,7 @@ enum Verb {
     Render(Box<render::RenderArgs>),
     Validate(Box<validate::ValidateArgs>),
     Steps(Box<steps::StepsArgs>),
+    Plugin(plugin::PluginArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -105,6 +107,7 @@ pub fn run() -> ExitCode {
         Some(Verb::Render(args)) => render::run(&args),
         Some(Verb::Validate(args)) => validate::run(&args),
         Some(Verb::Steps(args)) => steps::run(&args),
+        Some(Verb::Plugin(args)) => plugin::run(&args),
         Some(Verb::Completions(args)) => completions::run(&args),
         None => render::run(&cli.render),
     };

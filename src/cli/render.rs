@@ -169,13 +169,18 @@ impl Run<'_> {
 }
 
 /// Names those there are, and the one that was meant.
-fn no_destination(only: &str, known: &BTreeSet<String>) -> Failure {
-    const SHOWN: usize = 20;
-    let mut there: Vec<String> = known.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
-    if known.len() > SHOWN {
-        there.push(format!("{} more", known.len() - SHOWN));
-    }
+pub(super) fn no_destination(only: &str, known: &BTreeSet<String>) -> Failure {
     let help = nearest(only, known.iter().map(String::as_str)).map(|name| format!("; did you mean `{name}`?"));
     let help = help.unwrap_or_default();
-    Failure::Usage(format!("no destination `{only}`; there are {}{help}", there.join(", ")))
+    Failure::Usage(format!("no destination `{only}`; there are {}{help}", listed(known)))
+}
+
+/// The names in quotes; of very many, some.
+pub(super) fn listed(names: &BTreeSet<String>) -> String {
+    const SHOWN: usize = 20;
+    let mut there: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    if names.len() > SHOWN {
+        there.push(format!("{} more", names.len() - SHOWN));
+    }
+    there.join(", ")
 }

@@ -20,7 +20,7 @@ use super::Failure;
 use super::fs::Disk;
 
 /// The file that makes a folder a site.
-const SITE_FILE: &str = "site.yaml";
+pub(super) const SITE_FILE: &str = "site.yaml";
 
 /// Which sites, and how to read them; the same for every verb.
 #[derive(Debug, clap::Args)]
@@ -169,7 +169,7 @@ fn cannot<'p>(action: &'static str, path: &'p Path) -> impl FnOnce(std::io::Erro
 fn site_folder(argument: &Path) -> Result<PathBuf, Failure> {
     let shown = argument.display();
     let Ok(real) = fs::canonicalize(argument) else {
-        let verbs = ["render", "validate", "steps", "completions"];
+        let verbs = ["render", "validate", "steps", "plugin", "completions"];
         let meant = argument.to_str().and_then(|word| nearest(word, verbs));
         let help = meant.map(|verb| format!("; did you mean the verb `{verb}`?")).unwrap_or_default();
         return Err(Failure::Usage(format!("no such site: `{shown}`{help}")));

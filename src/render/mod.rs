@@ -11,6 +11,7 @@ mod filters;
 mod layer;
 pub mod merge;
 pub mod object;
+mod outline;
 mod patch;
 mod placement;
 mod reading;
@@ -36,6 +37,8 @@ use expand::{Expanded, Input};
 use expression::Templates;
 use layer::{Fold, Layers, SiteFile};
 use object::{Destination, ObjectId};
+use outline::Beginning;
+pub use outline::{Outline, Variable};
 use placement::Placed;
 use scope::{Level, Scopes, cluster_level};
 
@@ -44,6 +47,8 @@ use scope::{Level, Scopes, cluster_level};
 pub struct Options {
     /// `--set name=value`: variables over all scopes.
     pub set: Vec<(String, String)>,
+    /// Who set them, for messages.
+    pub set_by: SetBy,
     /// Also the objects that have no reader where they would go.
     pub intermediate: bool,
     /// In operator mode: also what DPF's controllers would make, as a preview.
@@ -52,6 +57,16 @@ pub struct Options {
     pub values: bool,
     /// Whose objects are printed. Everything is made and checked all the same.
     pub texts: Texts,
+}
+
+/// Who sets variables over all scopes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum SetBy {
+    /// `--set`.
+    #[default]
+    CommandLine,
+    /// A parameter of the Argo CD plugin: the value is not shown.
+    Parameter,
 }
 
 /// Which destinations come with their objects; the others come empty.
@@ -128,23 +143,8 @@ impl<'f> Repository<'f> {
 
     /// The main path; `None` where it cannot go on.
     fn site(&self, folder: &str, options: &Options, faults: &mut Vec<Diagnostic>) -> Option<RenderedSite> {
-        let path = format!("{folder}/site.yaml");
-        let documents = match reading::documents_of(&self.tree, &path, faults) {
-            Ok(documents) => documents,
-            Err(error) => {
-                faults.push(reading::unreadable(&self.tree, &path, &error));
-                return None;
-            }
-        };
-        let site = self.site_document(&documents, folder, &path, faults)?;
-        let stack = self.layers.stack(&self.tree, &site.layers, folder, faults);
-        let inventory = self.inventory(&site, faults);
-        let below = stack.layers().map(|layer| &layer.vars).chain([&site.vars]);
-        let vars = below.fold(Node::map([], Origin::NONE), |below, above| scope::merge_vars(&below, above));
-        // The nearest declaration counts.
-        let declared: BTreeMap<String, Declaration> =
-            stack.layers().flat_map(|layer| &layer.declare).map(|one| (one.name.clone(), one.clone())).collect();
-        let set = self.set(&options.set, &declared, faults);
+        let Beginning { path, documents, site, stack, inventory, vars, declared } = self.begin(folder, faults)?;
+        let set = self.set(options, &declared, faults);
         let scopes = Scopes::new(&self.tree, &self.templates, &site, &inventory, vars, set);
         scopes.check_declarations(&declared);
         let file = SiteFile { folder, path: &path, documents: &documents };
@@ -262,16 +262,14 @@ impl<'f> Repository<'f> {
     }
 
     /// The variables of `--set`, by declared type, else as Helm reads them.
-    fn set(
-        &self,
-        set: &[(String, String)],
-        declared: &BTreeMap<String, Declaration>,
-        faults: &mut Vec<Diagnostic>,
-    ) -> Node {
+    fn set(&self, options: &Options, declared: &BTreeMap<String, Declaration>, faults: &mut Vec<Diagnostic>) -> Node {
         let mut vars = Node::map([], Origin::NONE);
-        for (name, text) in set {
-            let (file, _) = self.tree.add("--set", format!("{name}={text}"));
-            let origin = Origin::new(file, u32::try_from(name.len() + 1).unwrap_or_default());
+        for (name, text) in &options.set {
+            let (file, offset) = match options.set_by {
+                SetBy::CommandLine => (self.tree.add("--set", format!("{name}={text}")).0, name.len() + 1),
+                SetBy::Parameter => (self.tree.add(&format!("parameter vars.{name}"), String::new()).0, 0),
+            };
+            let origin = Origin::new(file, u32::try_from(offset).unwrap_or_default());
             let path: Vec<&str> = name.split('.').collect();
             if path.iter().any(|part| part.is_empty()) {
                 faults.push(Diagnostic::error(
@@ -282,12 +280,7 @@ impl<'f> Repository<'f> {
                 continue;
             }
             let kind = declared.get(name).and_then(|declared| declared.kind);
-            let value = match kind {
-                Some(VariableType::String) => Value::Str(text.as_str().into()),
-                Some(_) => scalar::resolve(text),
-                None => as_helm(text),
-            };
-            vars = vars.with_at(&path, Node::new(value, origin));
+            vars = vars.with_at(&path, Node::new(set_value(text, kind), origin));
         }
         vars
     }
@@ -320,6 +313,15 @@ impl<'f> Repository<'f> {
                 }
             })
             .collect()
+    }
+}
+
+/// What a text sets a variable to: by its declared type, else as Helm reads it.
+fn set_value(text: &str, kind: Option<VariableType>) -> Value {
+    match kind {
+        Some(VariableType::String) => Value::Str(text.into()),
+        Some(_) => scalar::resolve(text),
+        None => as_helm(text),
     }
 }
 

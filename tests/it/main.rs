@@ -13,6 +13,7 @@ mod golden;
 mod hostile;
 mod oracle;
 mod parity;
+mod plugin;
 mod program;
 mod readers;
 mod rejected;

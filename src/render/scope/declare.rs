@@ -131,7 +131,8 @@ fn check_declared(declaration: &Declaration, value: &Node, faults: &mut Vec<Diag
     }
     if !declaration.choices.is_empty() && !declaration.choices.contains(value) {
         let allowed: Vec<String> = declaration.choices.iter().map(|choice| choice.to_json().to_string()).collect();
-        let message = format!("the variable `{name}` cannot be {}", value.to_json());
-        faults.push(fault("variable-range", message).help(format!("allowed: {}", allowed.join(", "))));
+        let message = format!("the variable `{name}` is none of what is declared for it");
+        let label = format!("this is {}", value.to_json());
+        faults.push(fault("variable-range", message).label(label).help(format!("allowed: {}", allowed.join(", "))));
     }
 }
