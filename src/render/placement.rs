@@ -256,7 +256,7 @@ impl Placing<'_> {
             // One that names no destination takes that of the member it merges with.
             _ => match self.only_member(folded) {
                 Ok(cluster) => (cluster, cluster.map_or(Level::Site, cluster_level)),
-                Err(fault) => return self.faults.push(fault),
+                Err(fault) => return self.faults.push(*fault),
             },
         };
         let (id, node) = self.object(folded, level);
@@ -271,7 +271,7 @@ impl Placing<'_> {
     }
 
     /// The cluster whose member an object without a destination is written over; `None` where that is in management or nowhere.
-    fn only_member(&self, folded: &Folded) -> Result<Option<usize>, Diagnostic> {
+    fn only_member(&self, folded: &Folded) -> Result<Option<usize>, Box<Diagnostic>> {
         let id = &folded.raw.id;
         let first = (id.clone(), None);
         let mut members =
@@ -289,7 +289,7 @@ impl Placing<'_> {
                 fault = fault.note_at(format!("one goes to `{name}`"), node.origin());
             }
         }
-        Err(fault.help("say which with the annotation `dpu-render.dev/destination`"))
+        Err(Box::new(fault.help("say which with the annotation `dpu-render.dev/destination`")))
     }
 
     fn objects(&mut self, cluster: Option<usize>) -> &mut BTreeMap<ObjectId, Node> {

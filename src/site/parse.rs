@@ -194,6 +194,19 @@ pub fn site(node: &Node, folder: &str, diagnostics: &mut Vec<Diagnostic>) -> Sit
     };
     unique(site.clusters.iter().map(|cluster| (cluster.name.as_str(), cluster.origin)), "cluster", diagnostics);
     site.clusters.sort_by(|a, b| a.name.cmp(&b.name));
+    for external in &site.external {
+        let there =
+            || ["management", "clusters"].into_iter().chain(site.clusters.iter().map(|cluster| cluster.name.as_str()));
+        let Some(wanted) = external.destination.as_deref().filter(|wanted| !there().any(|name| name == *wanted)) else {
+            continue;
+        };
+        let message = format!("`external` names the destination `{wanted}`, which is no cluster of this site");
+        let fault = Diagnostic::error("unknown-destination", external.origin, message);
+        diagnostics.push(match crate::diagnostic::nearest(wanted, there()) {
+            Some(near) => fault.help(format!("did you mean `{near}`?")),
+            None => fault.help(format!("allowed: `{}`", there().collect::<Vec<_>>().join("`, `"))),
+        });
+    }
     site
 }
 
@@ -202,7 +215,8 @@ pub const DPF_NAMESPACE: &str = "dpf-operator-system";
 
 fn unique<'a>(names: impl Iterator<Item = (&'a str, Origin)>, what: &str, diagnostics: &mut Vec<Diagnostic>) {
     let mut seen = std::collections::BTreeMap::new();
-    for (name, origin) in names {
+    // One without a name was refused for that.
+    for (name, origin) in names.filter(|(name, _)| !name.is_empty()) {
         if let Some(first) = seen.insert(name, origin) {
             let fault = Diagnostic::error("duplicate-name", origin, format!("two entries for the {what} `{name}`"));
             diagnostics.push(fault.note_at("first written here", first));
