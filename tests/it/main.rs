@@ -10,6 +10,7 @@ mod cli;
 mod disk;
 mod golden;
 mod hostile;
+mod mutations;
 mod oracle;
 mod parity;
 mod program;
