@@ -379,6 +379,9 @@ fn finish(
             }
         }
     }
+    faults.append(&mut scopes.take_faults());
+    let made = expanded.management.iter().chain(expanded.clusters.iter().flatten());
+    report_made(made, scopes, faults);
     let shown = |intermediate: Vec<Node>| if options.intermediate { intermediate } else { Vec::new() };
     add(
         &mut management,
@@ -405,6 +408,17 @@ fn finish(
         }
     }
     Finished { management, clusters, management_values, cluster_values, patched }
+}
+
+/// Reports what still waits in generated objects: what was replaced by them waits in none of its own. Each place once,
+/// however many clusters have it.
+fn report_made<'n>(made: impl Iterator<Item = &'n Node>, scopes: &Scopes<'_>, faults: &mut Vec<Diagnostic>) {
+    for node in made.filter(|node| node.has_expression()) {
+        scopes.report_waiting(node, &ObjectId::of(node).to_string());
+    }
+    let mut told = BTreeSet::new();
+    let waiting = scopes.take_faults().into_iter();
+    faults.extend(waiting.filter(|fault| told.insert((fault.code, fault.origin))));
 }
 
 /// Adds generated objects to those written by hand.

@@ -515,3 +515,16 @@ fn a_generated_object_does_not_take_the_place_of_another() {
     assert_eq!(added("ConfigMap", true), ["duplicate-object"]);
     assert_eq!(added("Namespace", true), [""; 0]);
 }
+
+#[test]
+fn what_waits_for_a_card_in_what_is_made_for_a_cluster_is_refused() {
+    let service = "apiVersion: svc.dpu.nvidia.com/v1alpha1\nkind: DPUServiceInterface\nmetadata: {name: web, namespace: apps}\nspec:\n  template:\n    spec:\n      template:\n        spec: {interfaceType: physical, physical: {interfaceName: '${{ dpu.pci }}'}}\n";
+    let files: BTreeMap<String, String> = repository(CLUSTERS, &[("sites/s/a.yaml", service)])
+        .into_iter()
+        .map(|(path, text)| (path, text.replace("mode: operator", "mode: standalone")))
+        .collect();
+    let (text, faults) = outcome(&files, &Options::default());
+    assert_eq!(text, None);
+    let waiting: Vec<&String> = faults.iter().filter(|fault| fault.starts_with("expression-waits")).collect();
+    assert_eq!(waiting, ["expression-waits sites/s/a.yaml:8:68"], "{faults:?}");
+}
