@@ -487,7 +487,7 @@ impl Node {
         }
     }
 
-    /// As JSON; floats that are whole become integers, as Go writes them.
+    /// As JSON.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;

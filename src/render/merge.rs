@@ -7,33 +7,33 @@
 use crate::diagnostic::Diagnostic;
 use crate::node::{Entry, Map, Node, Value};
 
-/// Lists whose items are told apart by a key: group, kind (`*` for any), the path's end, the keys, first that is present wins.
+/// Lists whose items are told apart by a key: group, kind (`*` for any), the path's end, the key.
 ///
 /// Kubernetes' own are `patchMergeKey` in `k8s.io/api` v0.34; DPF's are lists whose items have a name of their own.
-const MERGE_KEYS: &[(&str, &str, &[&str], &[&str])] = &[
-    ("svc.dpu.nvidia.com", "DPUDeployment", &["dpus", "dpuSets"], &["nameSuffix"]),
-    ("svc.dpu.nvidia.com", "DPUServiceConfiguration", &["spec", "interfaces"], &["name"]),
-    ("provisioning.dpu.nvidia.com", "DPUFlavor", &["spec", "nvconfig"], &["device"]),
-    ("provisioning.dpu.nvidia.com", "DPUFlavor", &["spec", "configFiles"], &["path"]),
-    ("svc.dpu.nvidia.com", "NodeServiceInterfaces", &["spec", "interfaces"], &["name"]),
-    ("nv-ipam.nvidia.com", "CIDRPool", &["spec", "staticAllocations"], &["nodeName"]),
-    ("", "*", &["containers"], &["name"]),
-    ("", "*", &["initContainers"], &["name"]),
-    ("", "*", &["env"], &["name"]),
-    ("", "*", &["volumes"], &["name"]),
-    ("", "*", &["volumeMounts"], &["mountPath"]),
-    ("", "*", &["volumeDevices"], &["devicePath"]),
-    ("", "*", &["imagePullSecrets"], &["name"]),
-    ("", "*", &["hostAliases"], &["ip"]),
-    ("", "*", &["topologySpreadConstraints"], &["topologyKey"]),
-    ("", "Service", &["spec", "ports"], &["port"]),
-    ("", "*", &["containers", "ports"], &["containerPort"]),
-    ("", "*", &["initContainers", "ports"], &["containerPort"]),
-    ("", "*", &["ephemeralContainers"], &["name"]),
-    ("", "*", &["resourceClaims"], &["name"]),
-    ("admissionregistration.k8s.io", "*", &["webhooks"], &["name"]),
-    ("", "ServiceAccount", &["secrets"], &["name"]),
-    ("", "*", &["metadata", "ownerReferences"], &["uid"]),
+const MERGE_KEYS: &[(&str, &str, &[&str], &str)] = &[
+    ("svc.dpu.nvidia.com", "DPUDeployment", &["dpus", "dpuSets"], "nameSuffix"),
+    ("svc.dpu.nvidia.com", "DPUServiceConfiguration", &["spec", "interfaces"], "name"),
+    ("provisioning.dpu.nvidia.com", "DPUFlavor", &["spec", "nvconfig"], "device"),
+    ("provisioning.dpu.nvidia.com", "DPUFlavor", &["spec", "configFiles"], "path"),
+    ("svc.dpu.nvidia.com", "NodeServiceInterfaces", &["spec", "interfaces"], "name"),
+    ("nv-ipam.nvidia.com", "CIDRPool", &["spec", "staticAllocations"], "nodeName"),
+    ("", "*", &["containers"], "name"),
+    ("", "*", &["initContainers"], "name"),
+    ("", "*", &["env"], "name"),
+    ("", "*", &["volumes"], "name"),
+    ("", "*", &["volumeMounts"], "mountPath"),
+    ("", "*", &["volumeDevices"], "devicePath"),
+    ("", "*", &["imagePullSecrets"], "name"),
+    ("", "*", &["hostAliases"], "ip"),
+    ("", "*", &["topologySpreadConstraints"], "topologyKey"),
+    ("", "Service", &["spec", "ports"], "port"),
+    ("", "*", &["containers", "ports"], "containerPort"),
+    ("", "*", &["initContainers", "ports"], "containerPort"),
+    ("", "*", &["ephemeralContainers"], "name"),
+    ("", "*", &["resourceClaims"], "name"),
+    ("admissionregistration.k8s.io", "*", &["webhooks"], "name"),
+    ("", "ServiceAccount", &["secrets"], "name"),
+    ("", "*", &["metadata", "ownerReferences"], "uid"),
 ];
 
 /// Groups of Kubernetes' own kinds, which share their merge keys.
@@ -166,7 +166,7 @@ impl<'a> Merge<'a> {
                 && (*kind == "*" || *kind == self.kind)
                 && self.path.ends_with(end)
         });
-        found.and_then(|(.., keys)| keys.first()).copied()
+        found.map(|(.., key)| *key)
     }
 
     fn lists(&mut self, below: &Node, old: &[Node], above: &'a Node, new: &'a [Node]) -> Node {

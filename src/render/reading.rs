@@ -288,7 +288,7 @@ fn leftover(text: &str) -> Option<&str> {
     None
 }
 
-/// The inventory's file, if the site names one.
+/// The documents of one file.
 pub(super) fn documents_of(
     tree: &SourceTree<'_>,
     path: &str,

@@ -475,3 +475,160 @@ fn a_destination_that_is_no_string_is_refused() {
     }
     assert!(rendered("", &[("sites/s/a.yaml", &annotated("null"))]).starts_with("# management\n"));
 }
+
+#[test]
+fn a_layer_that_is_named_is_one_of_its_own_though_it_lies_inside_another() {
+    let text = rendered(
+        "  layers: [l, l/inner]\n",
+        &[
+            ("l/a.yaml", &config_map("c", "data: {k: outer}\n")),
+            ("l/inner/a.yaml", &config_map("c", "data: {k: inner}\n")),
+        ],
+    );
+    assert!(text.contains("k: inner"), "{text}");
+}
+
+#[test]
+fn hosts_in_a_cluster_are_those_with_a_card_of_it() {
+    let host = "  - name: w2\n    dpus: [{pci: \"0000:90:00\", cluster: a}]\n";
+    let object = config_map("'${{ host.name }}'", "")
+        .replace("}'}", "}', annotations: {dpu-render.dev/for-each: hosts, dpu-render.dev/destination: clusters}}");
+    let text = rendered(
+        &format!("{CLUSTERS}  inventory: inventory.yaml\n"),
+        &[("sites/s/inventory.yaml", &format!("{INVENTORY}{host}")), ("sites/s/a.yaml", &object)],
+    );
+    let lines = text.lines().filter(|line| line.starts_with("# ") || line.starts_with("  name: "));
+    assert_eq!(lines.collect::<Vec<_>>(), ["# a", "  name: w2", "# b", "  name: w1"]);
+}
+
+#[test]
+fn what_reads_a_host_or_a_card_waits_for_it_wherever_it_stands() {
+    let object = config_map("c", "data: {k: '${{ host.name }}'}\n");
+    assert_eq!(refused(CLUSTERS, &[("sites/s/a.yaml", &object)]), ["expression-waits sites/s/a.yaml:4:12"]);
+    let object = config_map("c", "data: {k: '${{ dpu.pci }}'}\n")
+        .replace("{name: c}", "{name: c, annotations: {dpu-render.dev/destination: a}}");
+    assert_eq!(refused(CLUSTERS, &[("sites/s/a.yaml", &object)]), ["expression-waits sites/s/a.yaml:4:12"]);
+}
+
+#[test]
+fn a_variable_that_is_set_waits_for_nobody() {
+    let object = config_map("c", "data: {num: '${{ vars.num }}'}\n");
+    let options = Options { set: vec![("num".into(), "7".into())], ..Options::default() };
+    let (text, faults) = outcome(&repository(CLUSTERS, &[("sites/s/a.yaml", &object)]), &options);
+    assert!(text.is_some_and(|text| text.contains("num: 7")), "{faults:?}");
+}
+
+#[test]
+fn a_template_that_a_later_layer_changes_stays_one() {
+    let template =
+        config_map("c", "data: {k: '${{ cluster.name }}'}\n").replace("{name: c}", "{name: 'c-${{ cluster.name }}'}");
+    let annotated = template.replace("}'}\n", "}', annotations: {dpu-render.dev/for-each: clusters}}\n").replacen(
+        "data: {k: '${{ cluster.name }}', annotations: {dpu-render.dev/for-each: clusters}}",
+        "data: {k: base}",
+        1,
+    );
+    let text =
+        rendered(&format!("{CLUSTERS}  layers: [l]\n"), &[("l/a.yaml", &annotated), ("sites/s/a.yaml", &template)]);
+    assert!(text.contains("k: a\n") && text.contains("k: b\n"), "{text}");
+}
+
+#[test]
+fn a_patch_hits_the_namespace_that_it_names() {
+    let object = |namespace: &str| config_map(&format!("c, namespace: {namespace}"), "data: {k: old}\n");
+    let patch = "apiVersion: dpu-render.dev/v1alpha1\nkind: Patch\nmetadata: {name: p}\nspec:\n  target: {kind: Thing, namespace: one}\n  operations:\n  - {op: add, path: /data/k, value: new}\n";
+    let text = rendered(
+        "",
+        &[("sites/s/a.yaml", &object("one")), ("sites/s/b.yaml", &object("two")), ("sites/s/p.yaml", patch)],
+    );
+    let values: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("  k: ")).collect();
+    assert_eq!(values, ["new", "old"]);
+}
+
+#[test]
+fn the_limits_themselves_are_allowed() {
+    let layer = |declared: &str| {
+        format!(
+            "apiVersion: dpu-render.dev/v1alpha1\nkind: Layer\nmetadata: {{name: l}}\nspec:\n  declare: {{t: {declared}}}\n"
+        )
+    };
+    let with = |value: &str, declared: &str| {
+        let site = format!("  layers: [l]\n  vars: {{t: {value}}}\n");
+        outcome(&repository(&site, &[("l/layer.yaml", &layer(declared))]), &Options::default()).1
+    };
+    assert_eq!(with("9", "{type: integer, minimum: 9, maximum: 9}"), [""; 0]);
+    assert_eq!(with("10", "{type: integer, maximum: 9}").len(), 1);
+    assert_eq!(with("8", "{type: integer, minimum: 9}").len(), 1);
+    assert_eq!(with("abc", "{type: string, minimum: 3, maximum: 3}"), [""; 0]);
+
+    // Built on one another as deep as may be, and one more.
+    let layers = |count: usize| {
+        let head = |at: usize| {
+            let below = if at + 1 < count { format!("layers: [l{}]", at + 1) } else { "layers: []".to_owned() };
+            format!("apiVersion: dpu-render.dev/v1alpha1\nkind: Layer\nmetadata: {{name: l{at}}}\nspec: {{{below}}}\n")
+        };
+        let heads: Vec<(String, String)> = (0..count).map(|at| (format!("l{at}/layer.yaml"), head(at))).collect();
+        let heads: Vec<(&str, &str)> = heads.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        outcome(&repository("  layers: [l0]\n", &heads), &Options::default()).1
+    };
+    assert_eq!(layers(256), [""; 0]);
+    assert!(layers(257).iter().any(|fault| fault.starts_with("too-many-layers")));
+}
+
+#[test]
+fn what_is_checked_once_per_run_is_checked_for_each_release() {
+    let object = "apiVersion: svc.dpu.nvidia.com/v1alpha1\nkind: DPUServiceNAD\nmetadata: {name: nad, namespace: apps}\nspec: {resourceType: sf}\n";
+    let mut files = repository("  layers: [l]\n", &[("l/a.yaml", object)]);
+    files.insert("sites/t/site.yaml".into(), files["sites/s/site.yaml"].replace("v24.10", "v26.4"));
+    let repository = Repository::new(&files);
+    let unknown = |site: &str| {
+        let faults = repository.render(site, &Options::default()).diagnostics;
+        faults.iter().map(|fault| fault.code).collect::<Vec<_>>()
+    };
+    assert_eq!([unknown("sites/t"), unknown("sites/s"), unknown("sites/t")], [vec![], vec!["unknown-kind"], vec![]]);
+}
+
+#[test]
+fn one_place_is_told_once_by_the_more_serious() {
+    let fault = |make: fn(&'static str, Origin, String) -> Diagnostic, text: &str| {
+        make("bfb-missing", Origin::NONE, text.to_owned())
+    };
+    let told = |mut rules: Vec<Diagnostic>, mut expansion: Vec<Diagnostic>| {
+        once(&mut rules, &mut expansion);
+        rules.into_iter().chain(expansion).map(|fault| fault.message).collect::<Vec<_>>()
+    };
+    let (error, warning) = (Diagnostic::error, Diagnostic::warning);
+    assert_eq!(told(vec![fault(error, "rule")], vec![fault(error, "expansion")]), ["rule"]);
+    assert_eq!(told(vec![fault(warning, "rule")], vec![fault(error, "expansion")]), ["expansion"]);
+    assert_eq!(told(vec![fault(error, "rule")], vec![fault(warning, "expansion")]), ["rule"]);
+}
+
+#[test]
+fn a_generated_object_does_not_take_the_place_of_another() {
+    let object = |kind: &str| {
+        let json = serde_json::json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "x"}});
+        Node::from_json(&json, Origin::NONE)
+    };
+    let added = |kind: &str, written: bool| {
+        let mut objects = BTreeMap::from([(ObjectId::of(&object(kind)), object(kind))]);
+        let by_hand = if written { objects.clone() } else { BTreeMap::new() };
+        let mut faults = Vec::new();
+        add(&mut objects, &by_hand, std::iter::once(object(kind)), &mut faults);
+        faults.iter().map(|fault| fault.code).collect::<Vec<_>>()
+    };
+    assert_eq!(added("ConfigMap", false), ["name-collision"]);
+    assert_eq!(added("ConfigMap", true), ["duplicate-object"]);
+    assert_eq!(added("Namespace", true), [""; 0]);
+}
+
+#[test]
+fn what_waits_for_a_card_in_what_is_made_for_a_cluster_is_refused() {
+    let service = "apiVersion: svc.dpu.nvidia.com/v1alpha1\nkind: DPUServiceInterface\nmetadata: {name: web, namespace: apps}\nspec:\n  template:\n    spec:\n      template:\n        spec: {interfaceType: physical, physical: {interfaceName: '${{ dpu.pci }}'}}\n";
+    let files: BTreeMap<String, String> = repository(CLUSTERS, &[("sites/s/a.yaml", service)])
+        .into_iter()
+        .map(|(path, text)| (path, text.replace("mode: operator", "mode: standalone")))
+        .collect();
+    let (text, faults) = outcome(&files, &Options::default());
+    assert_eq!(text, None);
+    let waiting: Vec<&String> = faults.iter().filter(|fault| fault.starts_with("expression-waits")).collect();
+    assert_eq!(waiting, ["expression-waits sites/s/a.yaml:8:68"], "{faults:?}");
+}

@@ -274,8 +274,6 @@ pub struct Declaration {
     pub description: Option<String>,
     /// Values allowed; any where empty.
     pub choices: Vec<Node>,
-    /// What it is for.
-    pub description: Option<String>,
     /// Where it is declared.
     pub origin: Origin,
 }

@@ -289,7 +289,6 @@ pub fn layer(node: &Node, folder: &str, diagnostics: &mut Vec<Diagnostic>) -> La
             maximum: fields.number("maximum"),
             description: fields.string("description"),
             choices: fields.list("enum").to_vec(),
-            description: fields.string("description"),
             origin: entry.key.origin,
         });
     }

@@ -353,12 +353,12 @@ pub(super) fn ipam_gateway(context: &Context<'_>, faults: &mut Vec<Diagnostic>) 
                 let (Some(index), Some(prefix)) = (index, prefix) else { continue };
                 let bits = i64::from(net.max_prefix_len()) - prefix;
                 let Ok(bits @ 0..) = u32::try_from(bits) else { continue };
-                let last = 1i128.checked_shl(bits).unwrap_or(i128::MAX) - 1;
+                let last = 1u128.checked_shl(bits).map_or(u128::MAX, |count| count - 1);
                 let why = if bits < 2 {
                     format!("a /{prefix} has no address to spare for a gateway")
-                } else if index < 0 || i128::from(index) > last {
+                } else if u128::try_from(index).map_or(true, |index| index > last) {
                     format!("a /{prefix} has the indexes 0 to {last}")
-                } else if i128::from(index) == last {
+                } else if u128::try_from(index) == Ok(last) {
                     format!("index {last} of a /{prefix} is its broadcast address")
                 } else {
                     continue;

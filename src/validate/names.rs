@@ -16,7 +16,6 @@ use crate::source::Origin;
 /// Characters that the API server refuses.
 pub(super) fn name_invalid(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
     const CODE: &str = "name-invalid";
-    let written = context.written().map(|(id, node)| (id, node, false));
     let mut one = |id: &ObjectId, node: &Node| {
         if id.name.contains(EXPRESSION) || id.name.is_empty() {
             return;
@@ -39,7 +38,7 @@ pub(super) fn name_invalid(context: &Context<'_>, faults: &mut Vec<Diagnostic>) 
             );
         }
     };
-    for (id, node, _) in written {
+    for (id, node) in context.written() {
         one(id, node);
     }
     for deployment in &context.deployments {
@@ -118,6 +117,7 @@ fn count(number: usize, noun: &str) -> String {
 
 /// Names and what is made of them over their limits.
 pub(super) fn name_too_long(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
+    const CODE: &str = "name-too-long";
     for (id, node) in context.written() {
         let limit = NameForm::of(&id.group, &id.kind).limit();
         if id.name.len() > limit && !id.name.contains(EXPRESSION) {
@@ -128,7 +128,6 @@ pub(super) fn name_too_long(context: &Context<'_>, faults: &mut Vec<Diagnostic>)
             ));
         }
     }
-    const CODE: &str = "name-too-long";
     let mut check = |derived: Derived<'_>| {
         let Derived { origin, name, limit, becomes, made, upstream } = derived;
         if name.len() <= limit || name.contains(EXPRESSION) {

@@ -43,7 +43,7 @@ impl Quantity {
 
     /// By how much it exceeds `other`.
     pub(super) fn over(self, other: Self) -> Option<Self> {
-        (self > other).then(|| Self(self.0 - other.0))
+        (self > other).then(|| Self(self.0.saturating_sub(other.0)))
     }
 }
 

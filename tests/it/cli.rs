@@ -291,3 +291,99 @@ fn a_render_to_a_full_disk_or_a_closed_pipe() {
     let refused = shell(fleet.path(), "{ $P sites/*; echo code $? >&2; } | head -1");
     assert!(refused.err.ends_with("sites/bad was not rendered\ncode 1\n"), "{}", refused.err);
 }
+
+/// A site with so many objects that a run can be cut off in the middle; all say `word`.
+fn big(folder: &std::path::Path, word: &str) {
+    let object = |number: usize| {
+        format!(
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: m{number}, namespace: ns}}\ndata: {{a: {word}, b: blob{}}}\n",
+            "x".repeat(number)
+        )
+    };
+    fs::write(folder.join("sites/a/objects.yaml"), (0..1500).map(object).collect::<String>()).unwrap();
+}
+
+/// Every object of a tree says one of `words` to its end, and the next run makes the tree what a fresh one is.
+fn whole_and_healed(fleet: &std::path::Path, words: [&str; 2]) {
+    let is_object = |path: &str| path.ends_with(".yaml");
+    for (path, text) in crate::golden::tree(&fleet.join("out")).iter().filter(|(path, _)| is_object(path)) {
+        let whole = text.ends_with('\n') && text.contains("kind: ConfigMap") && text.contains("\nmetadata:\n  name: ");
+        assert!(
+            whole
+                && (path.ends_with("-m.yaml")
+                    || path.ends_with("-c.yaml")
+                    || words.iter().any(|word| text.contains(&format!("  a: {word}\n")))),
+            "{path}: {text}"
+        );
+    }
+    big(fleet, "third");
+    for out in ["out", "fresh"] {
+        let said = run(fleet, &["-q", "-o", out, "sites/a"]);
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{out}");
+    }
+    assert_eq!(crate::golden::tree(&fleet.join("out")), crate::golden::tree(&fleet.join("fresh")));
+}
+
+#[test]
+fn a_run_that_is_interrupted_leaves_whole_files_and_the_next_one_heals() {
+    let fleet = fleet(&["a"]);
+    big(fleet.path(), "first");
+    // Again and again, at another moment each time, over the same tree.
+    for word in ["first", "second"] {
+        big(fleet.path(), word);
+        let mut child = program(fleet.path()).args(["-q", "-o", "out", "sites/a"]).spawn().unwrap();
+        let written = || fs::read_dir(fleet.path().join("out/management")).map_or(0, Iterator::count);
+        let said = |path: &str| fs::read_to_string(fleet.path().join(path)).unwrap_or_default();
+        while child.try_wait().unwrap().is_none()
+            && (written() < 100 || !said("out/management/configmap-ns-m1.yaml").contains(word))
+        {
+            std::thread::sleep(std::time::Duration::from_micros(200));
+        }
+        shell(fleet.path(), &format!("kill -INT {} 2>&1", child.id()));
+        child.wait().unwrap();
+    }
+    whole_and_healed(fleet.path(), ["first", "second"]);
+}
+
+#[test]
+fn a_disk_that_is_full_in_the_middle_leaves_whole_files_and_the_next_run_heals() {
+    let fleet = fleet(&["a"]);
+    big(fleet.path(), "first");
+    assert_eq!(run(fleet.path(), &["-q", "-o", "out", "sites/a"]).code, Some(0));
+    big(fleet.path(), "second");
+    // Files may have 128 blocks of 512 bytes, or of 1024: the list does, most objects do, one does not.
+    let object = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: m700x, namespace: ns}}\ndata: {{a: second, b: {}}}\n",
+        "x".repeat(200_000)
+    );
+    fs::write(fleet.path().join("sites/a/large.yaml"), object).unwrap();
+    let full = shell(fleet.path(), "trap '' XFSZ; ulimit -f 128; $P -q -o out sites/a");
+    assert_eq!(full.code, Some(2), "{}", full.err);
+    assert!(
+        full.err.contains("error: cannot write `out/management/configmap-ns-m700x.yaml`: File too large"),
+        "{}",
+        full.err
+    );
+    assert!(!fleet.path().join("out/management/.dpu-render.tmp").exists());
+    let said = |number: usize| {
+        fs::read_to_string(fleet.path().join(format!("out/management/configmap-ns-m{number}.yaml"))).unwrap()
+    };
+    assert!(said(1).contains("second") && said(999).contains("first"), "it stopped in the middle");
+    fs::remove_file(fleet.path().join("sites/a/large.yaml")).unwrap();
+    whole_and_healed(fleet.path(), ["first", "second"]);
+}
+
+#[test]
+fn two_runs_into_one_tree_are_one_after_the_other_or_one_is_refused() {
+    let fleet = fleet(&["a"]);
+    big(fleet.path(), "first");
+    let start = || {
+        program(fleet.path()).args(["-q", "-o", "out", "sites/a"]).stderr(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    let runs = [start(), start()].map(|child| child.wait_with_output().unwrap());
+    assert!(runs.iter().any(|run| run.status.success()));
+    for run in runs.iter().filter(|run| !run.status.success()) {
+        assert_eq!(String::from_utf8_lossy(&run.stderr), "error: another dpu-render is writing to `out`\n");
+    }
+    whole_and_healed(fleet.path(), ["first", "first"]);
+}

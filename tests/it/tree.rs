@@ -260,7 +260,7 @@ fn two_writers_do_not_mix() {
     let lock = fs::File::open(dir.path()).unwrap();
     lock.lock().unwrap();
     assert!(matches!(write(&site(&[], &[]), dir.path(), Layout::Tree), Err(TreeError::Busy(_))));
-    drop(lock);
+    lock.unlock().unwrap();
     write(&site(&[], &[]), dir.path(), Layout::Tree).unwrap();
 }
 

@@ -136,13 +136,20 @@ pub fn site_folder(dir: &Path, site: &str) -> Result<PathBuf, TreeError> {
 /// # Errors
 /// As [`TreeError`] says.
 pub fn write(site: &RenderedSite, dir: &Path, layout: Layout) -> Result<Summary, TreeError> {
-    let planned = plan(site, layout);
     fs::create_dir_all(dir).map_err(cannot("make", dir))?;
     let lock = File::open(dir).map_err(cannot("open", dir))?;
     // A file system without locks is written without.
     if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
         return Err(TreeError::Busy(dir.to_owned()));
     }
+    let written = write_alone(&plan(site, layout), dir);
+    // Closing the folder is not enough: a process that is being started by another thread has it open as well.
+    let _ = lock.unlock();
+    written
+}
+
+/// Writes a tree that nobody else writes.
+fn write_alone(planned: &Plan<'_>, dir: &Path) -> Result<Summary, TreeError> {
     let old_text = read_list(dir)?;
     let old = list::paths(&old_text).map_err(|line| TreeError::List { path: dir.join(list::FILE), line })?;
     let paths: Vec<String> =
@@ -155,7 +162,7 @@ pub fn write(site: &RenderedSite, dir: &Path, layout: Layout) -> Result<Summary,
     }
 
     let mut tree = Tree { dir, folders: BTreeMap::new(), buffer: Vec::new() };
-    let changed = tree.changed(&planned, &old)?;
+    let changed = tree.changed(planned, &old)?;
     let stale: Vec<&str> = old.difference(&new).copied().collect();
     let mut summary = Summary { written: changed.len(), removed: 0, unchanged: paths.len() - changed.len() };
     if changed.is_empty() && stale.is_empty() && old_text == new_text {

@@ -81,6 +81,9 @@ fn ipam_gateway() {
         assert_eq!(case.of("ipam-gateway"), ["11"], "{prefix} {index}");
     }
     assert!(network("192.168.0.0/20", "prefixSize: 24\ngatewayIndex: 254").of("ipam-gateway").is_empty());
+    // As many addresses as there are: nothing overflows.
+    assert!(network("\"::/0\"", "prefixSize: 1\ngatewayIndex: 1").of("ipam-gateway").is_empty());
+    assert_eq!(network("\"::/0\"", "prefixSize: 0\ngatewayIndex: -1").of("ipam-gateway"), ["11"]);
 }
 
 #[test]

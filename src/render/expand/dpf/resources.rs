@@ -42,7 +42,9 @@ pub(super) fn check(cx: &mut Context<'_>, deployment: &Node, flavor: &Node, requ
     for resource in names {
         let of = |amounts: &BTreeMap<String, Amount>| amounts.get(resource).copied().unwrap_or_default();
         let (offered, kept) = (of(&total), of(&reserved));
-        let wanted: Amount = counted.iter().map(|(_, amounts)| of(amounts)).sum();
+        // Far beyond any card a sum is as good as the largest amount.
+        let wanted = counted.iter().fold(0, |sum: Amount, (_, amounts)| sum.saturating_add(of(amounts)));
+        let left = offered.saturating_sub(kept);
         let flavor_name = super::context::name(flavor);
         if kept > offered {
             let message =
@@ -51,12 +53,12 @@ pub(super) fn check(cx: &mut Context<'_>, deployment: &Node, flavor: &Node, requ
                 Diagnostic::error("resources-exceeded", place(flavor, "systemReservedResources", resource), message)
                     .help("`systemReservedResources` must fit into `dpuResources`"),
             );
-        } else if wanted > offered - kept {
+        } else if wanted > left {
             let message = format!(
                 "the services of DPUDeployment `{}` ask for {} of {resource}, {} more than DPUFlavor `{flavor_name}` has",
                 super::context::name(deployment),
                 show(wanted),
-                show(wanted - (offered - kept)),
+                show(wanted.saturating_sub(left)),
             );
             let mut diagnostic = Diagnostic::error("resources-exceeded", services, message).note_at(
                 format!("the flavor offers {} and reserves {}", show(offered), show(kept)),
@@ -134,7 +136,7 @@ fn decimal(digits: &str, scale: Amount) -> Option<Amount> {
         let fraction = fraction.get(..fraction.len().min(18))?;
         let divisor = 10_i128.pow(u32::try_from(fraction.len()).ok()?);
         let part = fraction.parse::<Amount>().ok()?.checked_mul(scale)?;
-        amount = amount.checked_add((part + divisor - 1) / divisor)?;
+        amount = amount.checked_add(part / divisor + Amount::from(part % divisor != 0))?;
     }
     Some(if negative { -amount } else { amount })
 }
@@ -197,6 +199,10 @@ mod tests {
     fn the_vectors_of_the_fact_sheet() {
         let big = || [json!({"cpu": 1, "memory": "3Gi"}), json!({"cpu": 1, "memory": "1Gi"})];
         assert_eq!(faults(Json::Null, json!({}), big()), 0);
+        // More than any number here holds: neither a crash nor less than nothing.
+        let most = || json!({"cpu": "170141183460469231731687303715"});
+        assert_eq!(faults(json!({"cpu": 1}), json!({}), [most(), most()]), 1);
+        assert_eq!(faults(most(), json!({"cpu": "-170141183460469231731687303715"}), [most(), json!({})]), 0);
         assert_eq!(faults(json!({"cpu": 2, "memory": "4Gi"}), json!({}), big()), 0);
         let small = [json!({"cpu": 0.5, "memory": "100Mi"}), json!({"cpu": "0.2", "memory": "1Gi"})];
         assert_eq!(faults(json!({"cpu": 2, "memory": "4Gi"}), json!({"cpu": 1, "memory": "2Gi"}), small), 0);
