@@ -154,6 +154,10 @@ fn chain_interface_twice() {
     let on = |rack: &str| format!("nodeSelector: {{matchLabels: {{rack: {rack}}}}}");
     let apart = case(&[&pair(), &chain("c", &on("a"), &[P0, P1]), &chain("d", &on("b"), &[P0, P1])]);
     assert!(apart.of("chain-interface-twice").is_empty());
+    // No inventory says whether a node has both labels.
+    let disk = "nodeSelector: {matchLabels: {disk: large}}";
+    let perhaps = case(&[&pair(), &chain("c", &on("a"), &[P0, P1]), &chain("d", disk, &[P0, P1])]);
+    assert_eq!(perhaps.of("chain-interface-twice"), ["37?", "38?"]);
 }
 
 #[test]
