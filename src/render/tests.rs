@@ -632,3 +632,28 @@ fn what_waits_for_a_card_in_what_is_made_for_a_cluster_is_refused() {
     let waiting: Vec<&String> = faults.iter().filter(|fault| fault.starts_with("expression-waits")).collect();
     assert_eq!(waiting, ["expression-waits sites/s/a.yaml:8:68"], "{faults:?}");
 }
+
+#[test]
+fn labels_that_wait_for_a_card_are_matched_on_the_card() {
+    let site = "  clusters: [{name: a}]\n  inventory: inventory.yaml\n  external: [{group: provisioning.dpu.nvidia.com, kind: DPUCluster, namespace: a, name: a}, {kind: Secret, namespace: argocd, name: a-a}]\n  argocd: {namespace: argocd}\n";
+    let inventory = "apiVersion: dpu-render.dev/v1alpha1\nkind: Inventory\nmetadata: {name: s}\nspec:\n  hosts:\n  - name: h\n    dpus:\n    - {nodeName: one, cluster: a, vars: {port: p0}}\n    - {nodeName: two, cluster: a, vars: {port: p1}}\n";
+    let interface = |name: &str, label: &str| {
+        format!(
+            "---\napiVersion: svc.dpu.nvidia.com/v1alpha1\nkind: DPUServiceInterface\nmetadata: {{name: {name}, namespace: net}}\nspec: {{template: {{spec: {{template: {{metadata: {{labels: {{uplink: \"{label}\"}}}}, spec: {{interfaceType: physical, physical: {{interfaceName: {name}}}}}}}}}}}}}\n"
+        )
+    };
+    let chain = |label: &str| {
+        format!(
+            "---\napiVersion: svc.dpu.nvidia.com/v1alpha1\nkind: DPUServiceChain\nmetadata: {{name: c, namespace: net}}\nspec: {{template: {{spec: {{template: {{spec: {{switches: [{{ports: [{{serviceInterface: {{matchLabels: {{uplink: \"{label}\"}}}}}}, {{serviceInterface: {{matchLabels: {{uplink: other}}}}}}]}}]}}}}}}}}}}\n"
+        )
+    };
+    let faults = |label: &str| {
+        let objects = interface("p0", "${{ dpu.vars.port }}") + &interface("p1", "other") + &chain(label);
+        let mut files = repository(site, &[("sites/s/inventory.yaml", inventory), ("sites/s/objects.yaml", &objects)]);
+        let site = files["sites/s/site.yaml"].replace("mode: operator", "mode: standalone");
+        files.insert("sites/s/site.yaml".to_owned(), site);
+        outcome(&files, &Options::default()).1
+    };
+    assert_eq!(faults("${{ dpu.vars.port }}"), [""; 0]);
+    assert_eq!(faults("p0"), ["chain-port-unmatched sites/s/objects.yaml:15:84"]);
+}

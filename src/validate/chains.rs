@@ -12,6 +12,7 @@ use super::view::{OWNER_LABEL, PROVISIONING, SVC, did_you_mean, listed, place};
 use crate::diagnostic::{Diagnostic, Severity, nearest};
 use crate::node::Node;
 use crate::site::Release;
+use crate::source::Origin;
 
 /// More interfaces than this are not compared with each other for one port.
 const COMPARED: usize = 64;
@@ -74,6 +75,58 @@ pub(super) fn chain_port_unmatched(context: &Context<'_>, faults: &mut Vec<Diagn
         );
         faults.push(explain_unmatched(fault, chain, port, &asked, &resolution.interfaces));
     }
+    unmatched_on_cards(context, faults);
+}
+
+/// Ports that only the cards decide, by labels that wait for them: as they are in what was made for each card.
+fn unmatched_on_cards(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
+    let resolution = context.resolution();
+    let labels = ["serviceInterface", "matchLabels"];
+    let open = resolution.ports.iter().filter(|port| port.open);
+    let mut open: BTreeMap<Origin, &Port<'_>> =
+        open.filter_map(|port| Some((port.node.at(&labels)?.origin(), port))).collect();
+    if !context.input.inventory.present || open.is_empty() {
+        return;
+    }
+    for objects in &context.expanded.clusters {
+        let of = |kind| objects.iter().filter(move |node| node.text(&["kind"]) == Some(kind));
+        let place = |node: &'_ Node| (node.text(&["metadata", "namespace"]).map(str::to_owned), card(node).to_owned());
+        let mut interfaces: BTreeMap<_, Vec<&Node>> = BTreeMap::new();
+        for interface in of("ServiceInterface") {
+            interfaces.entry(place(interface)).or_default().push(interface);
+        }
+        for chain in of("ServiceChain") {
+            let here = interfaces.get(&place(chain)).map(Vec::as_slice).unwrap_or_default();
+            for port in chain.items(&["spec", "switches"]).iter().flat_map(|switch| switch.items(&["ports"])) {
+                let Some(wanted) = port.at(&labels) else { continue };
+                let carries = |interface: &&Node| {
+                    let entries = wanted.fields(&[]).iter();
+                    let value = |key: &str| interface.text(&["metadata", "labels", key]);
+                    entries.map(|entry| (&*entry.key.text, &entry.value)).all(|(key, node)| value(key) == node.as_str())
+                };
+                if !open.contains_key(&wanted.origin()) || here.iter().any(carries) {
+                    continue;
+                }
+                // Once for all cards.
+                let Some(port) = open.remove(&wanted.origin()) else { continue };
+                let chain_of = &resolution.chains[port.chain];
+                faults.push(
+                    Diagnostic::error(
+                        "chain-port-unmatched",
+                        port.origin,
+                        format!("{} has a port that no interface of card `{}` matches", chain_of.name, card(chain)),
+                    )
+                    .note("labels that wait for the card are another on each")
+                    .help("give the port the same expression as the interface, or a label that all cards have"),
+                );
+            }
+        }
+    }
+}
+
+/// The card that an object is for.
+fn card(node: &Node) -> &str {
+    node.text(&["spec", "node"]).unwrap_or_default()
 }
 
 /// Says what the labels in use are, or why those that match do not count.
