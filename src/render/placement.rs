@@ -11,7 +11,7 @@ use super::expand::Scope;
 use super::layer::{Fold, Folded};
 use super::merge::merge;
 use super::object::ObjectId;
-use super::reading::leftover_variables;
+use super::reading::leftovers_of_variables;
 use super::scope::{Level, Scopes, cluster_level};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::node::Node;
@@ -120,8 +120,8 @@ struct Placing<'p> {
     inventory: &'p Inventory,
     scopes: &'p Scopes<'p>,
     placed: Placed,
-    /// Objects that a template made, and in which cluster: an object of their name merges over them.
-    members: BTreeSet<(ObjectId, Option<usize>)>,
+    /// Objects that no template made, and in which cluster. All others are members: an object of their name merges over them.
+    singles: BTreeSet<(ObjectId, Option<usize>)>,
     faults: Vec<Diagnostic>,
 }
 
@@ -138,7 +138,7 @@ pub(super) fn place(
         inventory,
         scopes,
         placed: Placed { management: BTreeMap::new(), clusters: vec![BTreeMap::new(); site.clusters.len()] },
-        members: BTreeSet::new(),
+        singles: BTreeSet::new(),
         faults: Vec::new(),
     };
     let is_template =
@@ -175,14 +175,9 @@ impl Placing<'_> {
     /// What variables brought in for a substitution that nobody makes; the object as written was looked through before.
     fn left_over(&mut self, written: &Node, node: &Node) {
         let mut found = Vec::new();
-        leftover_variables(node, false, &mut found);
-        if found.is_empty() {
-            return;
-        }
-        let mut known = Vec::new();
-        leftover_variables(written, false, &mut known);
+        leftovers_of_variables(written, node, false, &mut found);
         for fault in found {
-            if !known.iter().chain(&self.faults).any(|known| known.code == fault.code && known.origin == fault.origin) {
+            if !self.faults.iter().any(|known| known.code == fault.code && known.origin == fault.origin) {
                 self.faults.push(fault);
             }
         }
@@ -207,7 +202,6 @@ impl Placing<'_> {
                     self.objects(cluster).insert(folded.raw.id.clone(), node);
                     continue;
                 };
-                self.members.insert((id.clone(), cluster));
                 if let Some(first) = self.objects(cluster).insert(id, node) {
                     self.made_twice(folded, &first);
                     return;
@@ -261,21 +255,31 @@ impl Placing<'_> {
         };
         let (id, node) = self.object(folded, level);
         let id = id.unwrap_or_else(|| folded.raw.id.clone());
-        let member = cluster.is_some() || self.members.contains(&(id.clone(), None));
+        let member = cluster.is_some() || self.is_member(&id, None);
         let node = match self.objects(cluster).get(&id).cloned() {
             Some(below) if member => merge(&below, &node, &id.group, &id.kind, &mut self.faults),
             Some(below) => return self.made_twice(folded, &below),
-            None => node,
+            None => {
+                self.singles.insert((id.clone(), cluster));
+                node
+            }
         };
         self.objects(cluster).insert(id, node);
+    }
+
+    fn is_member(&self, id: &ObjectId, cluster: Option<usize>) -> bool {
+        let objects = match cluster {
+            None => &self.placed.management,
+            Some(index) => &self.placed.clusters[index],
+        };
+        objects.contains_key(id) && !self.singles.contains(&(id.clone(), cluster))
     }
 
     /// The cluster whose member an object without a destination is written over; `None` where that is in management or nowhere.
     fn only_member(&self, folded: &Folded) -> Result<Option<usize>, Box<Diagnostic>> {
         let id = &folded.raw.id;
-        let first = (id.clone(), None);
-        let mut members =
-            self.members.range(first..).take_while(|(member, _)| member == id).map(|(_, cluster)| *cluster);
+        let all = std::iter::once(None).chain((0..self.placed.clusters.len()).map(Some));
+        let mut members = all.filter(|cluster| self.is_member(id, *cluster));
         let (one, two) = (members.next().flatten(), members.next());
         let Some(two) = two else { return Ok(one) };
         let message = format!("{id} could merge with an object of two destinations");

@@ -271,6 +271,34 @@ fn is_contents(key: &str) -> bool {
     )
 }
 
+/// The same for an object after evaluation, in what differs from the object as `written`: the rest was looked through.
+pub(super) fn leftovers_of_variables(written: &Node, node: &Node, tolerant: bool, faults: &mut Vec<Diagnostic>) {
+    if written.same(node) {
+        return;
+    }
+    match (written.value(), node.value()) {
+        (Value::Map(before), Value::Map(map)) => {
+            for (index, entry) in map.entries().iter().enumerate() {
+                let key = &*entry.key.text;
+                // Evaluation keeps the keys in place, but for those that it makes.
+                let before = before.entries().get(index).filter(|before| *before.key.text == *key);
+                let tolerant = tolerant || is_contents(key);
+                match before {
+                    Some(before) => leftovers_of_variables(&before.value, &entry.value, tolerant, faults),
+                    None => leftover_variables(&entry.value, tolerant, faults),
+                }
+            }
+        }
+        (Value::List(before), Value::List(items)) if before.len() == items.len() => {
+            for (before, item) in before.iter().zip(items) {
+                leftovers_of_variables(before, item, tolerant, faults);
+            }
+        }
+        (Value::Str(before), Value::Str(_)) if leftover(before).is_some() => {}
+        _ => leftover_variables(node, tolerant, faults),
+    }
+}
+
 /// The first `$[A-Z][A-Z0-9_]+` or `${…}` of such a name.
 fn leftover(text: &str) -> Option<&str> {
     let mut rest = text;
