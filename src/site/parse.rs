@@ -110,7 +110,7 @@ fn document<'n, 'd>(
 /// A `Site`, whose file lies in `folder`.
 #[must_use]
 pub fn site(node: &Node, folder: &str, diagnostics: &mut Vec<Diagnostic>) -> Site {
-    const KNOWN: [&str; 12] = [
+    const KNOWN: [&str; 11] = [
         "dpf",
         "mode",
         "parity",
@@ -122,7 +122,6 @@ pub fn site(node: &Node, folder: &str, diagnostics: &mut Vec<Diagnostic>) -> Sit
         "external",
         "argocd",
         "agent",
-        "expect",
     ];
     let (name, mut spec) = document(node, ApiKind::Site, &KNOWN, diagnostics);
     if spec.get("dpf").is_none() {
