@@ -14,7 +14,7 @@ lint:
 
 # Writes what the golden cases expect anew; read the difference before it is committed.
 bless:
-	DPU_RENDER_BLESS=1 cargo test --locked --test it -- golden steps
+	DPU_RENDER_BLESS=1 cargo test --locked --test it -- argocd golden steps
 
 # The numbers to reach, beside the peers; Go builds two of these.
 bench:
