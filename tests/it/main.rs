@@ -8,6 +8,7 @@
 
 mod cli;
 mod disk;
+mod doctor;
 mod double;
 mod examples;
 mod golden;
