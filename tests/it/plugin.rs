@@ -7,9 +7,11 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use dpu_render::render::{Options, Repository};
+use dpu_render::source::{FileError, Files};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -19,20 +21,12 @@ use crate::plugin_cases::{Case, Expected, Parameters, Verb, cases};
 use crate::program::{Said, folder, program, run};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const PLUGIN: &str = "
-apiVersion: argoproj.io/v1alpha1
-kind: ConfigManagementPlugin
-metadata: {name: dpu-render}
-spec:
-  version: v0.1.0
-  generate: {command: [dpu-render, plugin, generate]}
-  parameters: {dynamic: {command: [dpu-render, plugin, parameters]}}
-";
 const GENERATE: &str = "dpu-render plugin generate";
 
-/// Argo CD with our plugin.
+/// Argo CD with our plugin, as its image has it.
 fn argo_cd() -> ArgoCd {
-    ArgoCd::new(PLUGIN, Path::new(env!("CARGO_BIN_EXE_dpu-render")).parent().unwrap())
+    let plugin = fs::read_to_string(Path::new(ROOT).join("plugin/plugin.yaml")).unwrap();
+    ArgoCd::new(&plugin, Path::new(env!("CARGO_BIN_EXE_dpu-render")).parent().unwrap())
 }
 
 fn application(path: &str, paths: Option<&str>, parameters: Value) -> Application {
@@ -188,6 +182,38 @@ fn own_sites_are_what_render_makes_of_them() {
             assert_eq!(argo.calls()[0].stdout, expected.out, "{site} {name}");
             assert_eq!((manifests.objects.len(), manifests.repeated), (expected.out.lines().count(), vec![]));
         }
+    }
+}
+
+/// Files that remember what they were asked for.
+struct Asked {
+    files: BTreeMap<String, String>,
+    paths: Mutex<BTreeSet<String>>,
+}
+
+impl Files for Asked {
+    fn list(&self, folder: &str) -> Result<Vec<String>, FileError> {
+        self.paths.lock().unwrap().insert(folder.to_owned());
+        self.files.list(folder)
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>, FileError> {
+        self.paths.lock().unwrap().insert(path.to_owned());
+        self.files.read(path)
+    }
+}
+
+/// Nothing but a site and its layers is asked for, found or not.
+#[test]
+fn only_the_site_and_its_layers_are_looked_at() {
+    let files = tree(&Path::new(ROOT).join("tests/plugin/repository"));
+    for (site, layers) in [("dpu/sites/lab1", &["dpu/base"][..]), ("dpu/sites/far", &["dpu/base", "shared"])] {
+        let asked = Asked { files: files.clone(), paths: Mutex::default() };
+        assert!(Repository::new(&asked).render(site, &Options::default()).site.is_some());
+        let paths = asked.paths.lock().unwrap();
+        let allowed = |path: &String| layers.iter().chain([&site]).any(|folder| Path::new(path).starts_with(folder));
+        let others: Vec<&String> = paths.iter().filter(|path| !allowed(path)).collect();
+        assert!(others.is_empty() && paths.len() > layers.len(), "{site}: {others:?}");
     }
 }
 

@@ -53,6 +53,9 @@ pub(super) struct DoctorArgs {
     /// Folder of the sidecar's plugin.yaml, as cmp-server is told it; examines the sidecar
     #[arg(long, value_name = "DIR")]
     config_dir_path: Option<PathBuf>,
+    /// Say nothing of what is as it has to be
+    #[arg(short, long)]
+    quiet: bool,
     /// Form of the answer
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -77,12 +80,18 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Status, Failure> {
     if args.dir.is_some() || !in_sidecar {
         checks.extend(checkout(args)?);
     }
+    let count = check::count(&checks);
+    if args.quiet {
+        checks.retain(|check| check.level != Level::Ok);
+    }
     let product = match args.format {
         Format::Text => check::text(&checks),
         Format::Json => check::json(&checks),
     };
     deliver(product.as_bytes())?;
-    say(&format!("dpu-render: {}\n", check::count(&checks)));
+    if !args.quiet {
+        say(&format!("dpu-render: {count}\n"));
+    }
     Ok(if checks.iter().any(|check| check.level == Level::Error) { Status::No } else { Status::Done })
 }
 

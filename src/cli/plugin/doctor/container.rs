@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -89,9 +88,4 @@ fn writable(folder: &Path) -> Result<(), String> {
 fn status(text: &str) -> BTreeMap<String, String> {
     let line = |line: &str| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
     text.lines().filter_map(line).collect()
-}
-
-/// The length of a path as the kernel counts it for a socket.
-pub(super) fn length(path: &OsStr) -> usize {
-    path.len()
 }

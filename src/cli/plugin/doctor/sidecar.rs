@@ -13,7 +13,7 @@ use crate::yaml::read;
 
 use super::application::{PLUGIN, VERSION};
 use super::check::Check;
-use super::container::{FILE, length};
+use super::container::FILE;
 
 /// A longer path cannot be that of a socket.
 const MOST_OF_A_SOCKET: usize = 107;
@@ -191,7 +191,7 @@ fn socket(document: &Node, facts: &Facts) -> Check {
     };
     let path = facts.sockets.join(&name);
     let shown = path.display();
-    let bytes = length(path.as_os_str());
+    let bytes = path.as_os_str().len();
     if bytes > MOST_OF_A_SOCKET {
         let message = format!("`{shown}` has {bytes} bytes, where the path of a socket has at most {MOST_OF_A_SOCKET}");
         return Check::error("socket", "", message)
