@@ -366,7 +366,11 @@ fn a_sidecar_from_inside() {
         format!("ok       plugin plugin.yaml: `{name}`, and its commands are this program")
     );
     assert!(line(&said, "socket").starts_with("error    socket: `") && line(&said, "socket").ends_with("is not there"));
-    let _socket = UnixListener::bind(sockets.join(format!("{name}.sock"))).unwrap();
+    let socket = sockets.join(format!("{name}.sock"));
+    fs::write(&socket, "").unwrap();
+    assert!(line(&doctor(), "socket").ends_with("is no socket"));
+    fs::remove_file(&socket).unwrap();
+    let _socket = UnixListener::bind(&socket).unwrap();
     let said = doctor();
     assert!(
         line(&said, "socket").starts_with("ok  ") && line(&said, "work").ends_with("can be written to"),

@@ -180,3 +180,23 @@ fn variables_are_expanded_as_in_go() {
         assert_eq!(expanded(text, &known), expected, "{text}");
     }
 }
+
+#[test]
+fn parameters_are_written_as_in_go() {
+    let plugin = serde_json::json!({"parameters": [
+        {"string": "a<b>&", "name": "image.tag"},
+        {"name": "list", "array": ["x"]},
+        {"map": {"k-1": "v"}, "name": "set"},
+        {"string": ""},
+    ]});
+    let written = r#"[{"name":"image.tag","string":"a\u003cb\u003e\u0026"},{"array":["x"],"name":"list"},{"map":{"k-1":"v"},"name":"set"},{"name":"","string":""}]"#;
+    let expected = [
+        ("PARAM_IMAGE_TAG", "a<b>&"),
+        ("PARAM_LIST_0", "x"),
+        ("PARAM_SET_K_1", "v"),
+        ("PARAM_", ""),
+        ("ARGOCD_APP_PARAMETERS", written),
+    ];
+    assert_eq!(of_plugin(&plugin, &BTreeMap::new()), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    assert_eq!(of_plugin(&Value::Null, &BTreeMap::new()), [("ARGOCD_APP_PARAMETERS".to_owned(), "null".to_owned())]);
+}
