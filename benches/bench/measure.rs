@@ -17,6 +17,7 @@ pub(crate) struct Job {
     args: Vec<String>,
     folder: PathBuf,
     stdout: PathBuf,
+    env: Option<Vec<(String, String)>>,
     reports: bool,
     step: bool,
 }
@@ -38,6 +39,7 @@ impl Job {
             args: Vec::new(),
             folder: folder.to_owned(),
             stdout: stdout.to_owned(),
+            env: None,
             reports: false,
             step: false,
         }
@@ -46,6 +48,20 @@ impl Job {
     /// Adds arguments.
     pub(crate) fn args(mut self, args: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Nothing but these in the environment.
+    pub(crate) fn only_env(mut self, env: &[(&str, &str)]) -> Self {
+        self.env = Some(env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
+        self
+    }
+
+    /// The same job, run by another program that takes the first as its last arguments.
+    pub(crate) fn under(mut self, program: &Path, args: &[&str]) -> Self {
+        let first = std::mem::replace(&mut self.program, program.to_owned());
+        let args = args.iter().map(|arg| (*arg).to_owned()).chain([first.to_string_lossy().into_owned()]);
+        self.args.splice(0..0, args);
         self
     }
 
@@ -66,6 +82,9 @@ impl Job {
         let errors = self.stdout.with_extension("stderr");
         let mut command = Command::new(&self.program);
         command.args(&self.args).current_dir(&self.folder).stdin(Stdio::null());
+        if let Some(env) = &self.env {
+            command.env_clear().envs(env.iter().cloned());
+        }
         command.stdout(File::create(&self.stdout)?).stderr(File::create(&errors)?);
         let start = Instant::now();
         let mut child = command.spawn().map_err(|error| format!("{}: {error}", self.program.display()))?;

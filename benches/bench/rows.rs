@@ -123,20 +123,51 @@ fn one_destination(bench: &Bench, table: &mut Table) -> Result<(), Box<dyn Error
     let site = bench.sites / 2;
     let cluster = format!("dpu-{site:03}-03");
     let folder = format!("sites/site-{site:03}");
-    let mut jobs = vec![bench.program(&fleet, "one.out").args([&folder, "--destination", &cluster])];
+    let parameters = format!(r#"[{{"name":"destination","string":"{cluster}"}}]"#);
+    // As Argo CD calls it: in the folder of the application, with its variables and no others.
+    let env = [("ARGOCD_APP_SOURCE_PATH", folder.as_str()), ("ARGOCD_APP_PARAMETERS", parameters.as_str())];
+    let job = bench.program(&fleet.join(&folder), "one.out").args(["plugin", "generate"]).only_env(&env);
+    let mut jobs = vec![job.clone()];
     jobs.extend(bench.peer("kustomize", &["-only", &cluster])?);
     let runs = interleaved(&jobs, bench.rounds * 4)?;
     let own = &runs[0];
-    if documents(&bench.work.join("one.out"))? < 40 {
+    if BufReader::new(File::open(bench.work.join("one.out"))?).lines().count() < 40 {
         return Err("fewer objects came out than the cluster has".into());
     }
-    table.at_most("one destination, new process: wall", own.wall * 1e3, 6.0, "ms");
+    table.at_most("one destination, `plugin generate`: wall", own.wall * 1e3, 6.0, "ms");
     table.note("… CPU", &format!("{} ms", figure(own.cpu * 1e3)));
     table.at_most("… memory", own.mib, 16.0, "MiB");
+    table.note("… files opened in the repository", &opened(bench, job, &fleet, &folder)?);
     if let Some(kustomize) = runs.get(1) {
         versus(table, "kustomize's library, the same cluster", own, kustomize, |ratio| (ratio, 12.0, "at least"));
     }
     Ok(())
+}
+
+/// Counts what a run opens below the fleet, and refuses what is neither of the site nor of shared layers.
+fn opened(bench: &Bench, job: Job, fleet: &Path, site: &str) -> Result<String, Box<dyn Error>> {
+    let Some(strace) = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+        .map(|folder| folder.join("strace"))
+        .find(|program| program.is_file())
+    else {
+        return Ok("not counted: strace is missing".to_owned());
+    };
+    let calls = bench.work.join("one.calls");
+    job.under(&strace, &["-f", "-y", "-e", "trace=openat", "-o", &text(&calls)]).run()?;
+    let (mut files, mut folders) = (0, 0);
+    for line in fs::read_to_string(&calls)?.lines() {
+        // `… = 3</folder/file>`: with -y, whatever was opened is told by its whole path.
+        let Some(path) = line.rsplit_once('<').and_then(|(_, path)| path.strip_suffix('>')) else { continue };
+        let Ok(below) = Path::new(path).strip_prefix(fleet) else { continue };
+        if below.starts_with("sites") && !below.starts_with(site) {
+            return Err(format!("`{}` was opened for `{site}`", below.display()).into());
+        }
+        if Path::new(path).is_dir() { folders += 1 } else { files += 1 }
+    }
+    if files == 0 {
+        return Err("strace saw no file of the repository opened".into());
+    }
+    Ok(format!("{files}, and {folders} folders, none of another site"))
 }
 
 fn tree_unchanged(bench: &Bench, table: &mut Table) -> Result<(), Box<dyn Error>> {

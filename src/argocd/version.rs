@@ -45,6 +45,24 @@ impl Version {
         self.since(2, 14)
     }
 
+    /// Whether the paths annotation can narrow what a plugin is handed.
+    #[must_use]
+    pub fn narrows(self) -> bool {
+        self.since(2, 14)
+    }
+
+    /// How often the repository is packed for one render of a plugin that is named and has no discovery.
+    #[must_use]
+    pub fn copies(self) -> u64 {
+        if self.since(2, 13) { 1 } else { 2 }
+    }
+
+    /// Whether plugins run in sidecars as ours does.
+    #[must_use]
+    pub fn has_sidecars(self) -> bool {
+        self.since(2, 8)
+    }
+
     /// `syncPolicy.retry` of Applications of ours. Without one, Argo CD gives up after five tries in under three minutes, for
     /// good: it tries the same commit no second time.
     ///
@@ -87,13 +105,13 @@ mod tests {
     fn ten_is_more_than_nine() {
         let can = |text: &str| {
             let version = Version::parse(text).unwrap();
-            (version.confirms(), version.retry()["refresh"] == true)
+            (version.confirms(), version.narrows(), version.copies(), version.retry()["refresh"] == true)
         };
-        assert_eq!(can("v2.9"), (false, false));
-        assert_eq!(can("v2.13"), (false, false));
-        assert_eq!(can("v2.14"), (true, false));
-        assert_eq!(can("v3.1"), (true, false));
-        assert_eq!(can("v3.2"), (true, true));
-        assert_eq!(can("v3.10"), (true, true));
+        assert_eq!(can("v2.9"), (false, false, 2, false));
+        assert_eq!(can("v2.13"), (false, false, 1, false));
+        assert_eq!(can("v2.14"), (true, true, 1, false));
+        assert_eq!(can("v3.1"), (true, true, 1, false));
+        assert_eq!(can("v3.2"), (true, true, 1, true));
+        assert_eq!(can("v3.10"), (true, true, 1, true));
     }
 }

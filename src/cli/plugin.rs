@@ -7,6 +7,7 @@
 
 mod announce;
 mod call;
+mod doctor;
 mod packed;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,7 +40,7 @@ pub(super) struct PluginArgs {
     verb: PluginVerb,
 }
 
-#[derive(Clone, Copy, Debug, clap::Subcommand)]
+#[derive(Debug, clap::Subcommand)]
 enum PluginVerb {
     /// Render one destination: JSON, one object a line
     ///
@@ -48,18 +49,19 @@ enum PluginVerb {
     Generate,
     /// Announce the parameters of `generate`, as JSON
     Parameters,
+    Doctor(doctor::DoctorArgs),
 }
 
 pub(super) fn run(args: &PluginArgs) -> Result<Status, Failure> {
+    if let PluginVerb::Doctor(args) = &args.verb {
+        return doctor::run(args);
+    }
     let call = environment().and_then(|environment| Call::of(&environment)).map_err(Failure::Usage)?;
     // A folder that is gone has a path that must not be told.
     let packed = env::current_dir().and_then(|here| Packed::open(&here, &call.source_path));
     let packed = packed.map_err(|error| Failure::Usage(format!("cannot open the working folder: {error}")))?;
     let run = Run { repository: &Repository::new(&packed), packed: &packed, call: &call };
-    match args.verb {
-        PluginVerb::Generate => run.generate(),
-        PluginVerb::Parameters => run.parameters(),
-    }
+    if matches!(args.verb, PluginVerb::Parameters) { run.parameters() } else { run.generate() }
 }
 
 /// What Argo CD says, of what concerns us.

@@ -9,6 +9,8 @@
 mod argocd;
 mod cli;
 mod disk;
+mod doctor;
+mod double;
 mod examples;
 mod golden;
 mod hostile;
@@ -16,6 +18,8 @@ mod mutations;
 mod oracle;
 mod parity;
 mod plugin;
+#[path = "../plugin_cases/mod.rs"]
+mod plugin_cases;
 mod program;
 mod readers;
 mod rejected;
