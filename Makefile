@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 
-.PHONY: test lint bless bench python go-readers
+.PHONY: test lint bless bench image python go-readers
 
 test: lint python go-readers
 	cargo test --locked --no-fail-fast
@@ -15,6 +15,10 @@ lint:
 # Writes what the golden cases expect anew; read the difference before it is committed.
 bless:
 	DPU_RENDER_BLESS=1 cargo test --locked --test it -- golden steps
+
+# The plugin's image for Argo CD, built and run; as root.
+image:
+	plugin/image.sh
 
 # The numbers to reach, beside the peers; Go builds two of these.
 bench:
