@@ -9,12 +9,18 @@
 mod cli;
 mod disk;
 mod examples;
+#[path = "../../plugin/generator/mod.rs"]
+mod forms;
 mod golden;
+mod health;
+#[path = "../health_cases/mod.rs"]
+mod health_cases;
 mod hostile;
 mod mutations;
 mod oracle;
 mod parity;
 mod plugin;
+mod plugin_files;
 mod program;
 mod readers;
 mod rejected;
