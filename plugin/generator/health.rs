@@ -69,10 +69,15 @@ fn script(row: &Node, group: &str, kind: &str, shape: &str, sources: &Texts) -> 
 fn literal(row: &Node, name: &str, form: Form) -> Result<String, String> {
     let texts = || -> Result<Vec<&str>, String> {
         let items = row.get(name).and_then(Node::as_list).ok_or_else(|| format!("`{name}` is no list"))?;
-        items.iter().map(|item| item.as_str().ok_or_else(|| format!("`{name}` holds something else than text"))).collect()
+        items
+            .iter()
+            .map(|item| item.as_str().ok_or_else(|| format!("`{name}` holds something else than text")))
+            .collect()
     };
     Ok(match form {
-        Form::List => format!("{{ {} }}", texts()?.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(", ")),
+        Form::List => {
+            format!("{{ {} }}", texts()?.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(", "))
+        }
         Form::Set => {
             let keys: Vec<String> = texts()?.iter().map(|text| format!("[{text:?}] = true")).collect();
             if keys.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", keys.join(", ")) }

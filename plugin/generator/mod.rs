@@ -36,7 +36,8 @@ pub(crate) fn forms(sources: &Texts, version: &str) -> Result<Texts, String> {
     let sidecar = |image: &str| Sidecar::of(sources, version, image);
     files.extend(kustomize(&sidecar(IMAGE_NAME)?, &settings, version));
     let own = sidecar(&format!("{IMAGE}:{version}"))?;
-    let head = "Values for the chart argo-cd of argo-helm. Set the image: repoServer.extraContainers[0].image, this one line.";
+    let head =
+        "Values for the chart argo-cd of argo-helm. Set the image: repoServer.extraContainers[0].image, this one line.";
     files.insert("plugin/values.yaml".to_owned(), document(&[MADE, head], &values(&own, &settings)));
     let of_site = sidecar("${{ vars.pluginImage }}")?;
     let head = "The plugin in the Argo CD that the DPF operator's chart brings along.";
@@ -114,9 +115,7 @@ fn kustomize(sidecar: &Sidecar, settings: &Map<String, Value>, version: &str) ->
             "volumes": sidecar.volumes,
         }}},
     });
-    let config = |name: &str, data: Value| {
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
-    };
+    let config = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data});
     let cm = config("argocd-cm", Value::Object(settings.clone()));
     let params = config("argocd-cmd-params-cm", sidecar.params.clone());
     let image = "A component for the kustomization of an Argo CD. Set the image here, in `images`.";

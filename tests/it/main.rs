@@ -16,6 +16,7 @@ mod health;
 #[path = "../health_cases/mod.rs"]
 mod health_cases;
 mod hostile;
+mod kustomize;
 mod mutations;
 mod oracle;
 mod parity;
@@ -23,6 +24,7 @@ mod plugin;
 mod plugin_files;
 mod program;
 mod readers;
+mod recipes;
 mod rejected;
 mod schema;
 mod shared;
