@@ -12,16 +12,24 @@ mod disk;
 mod doctor;
 mod double;
 mod examples;
+#[path = "../../plugin/generator/mod.rs"]
+mod forms;
 mod golden;
+mod health;
+#[path = "../health_cases/mod.rs"]
+mod health_cases;
 mod hostile;
+mod kustomize;
 mod mutations;
 mod oracle;
 mod parity;
 mod plugin;
 #[path = "../plugin_cases/mod.rs"]
 mod plugin_cases;
+mod plugin_files;
 mod program;
 mod readers;
+mod recipes;
 mod rejected;
 mod schema;
 mod shared;
