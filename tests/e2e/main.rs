@@ -1,0 +1,18 @@
+//! End-to-end tests: `dpu-render` as the plugin of the real Argo CD, on real API servers. `make e2e` builds and runs them.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests set files up, run programs, and wait for what they do"
+)]
+
+mod application;
+mod argo;
+mod cluster;
+mod git;
+mod kubectl;
+mod lab;
+mod plugin;
+mod process;
+#[path = "../it/shared.rs"]
+mod shared;
+mod wait;
