@@ -9,6 +9,7 @@
 //!
 //! Everything but `cli` is pure: no clock, no environment, no file system, no randomness.
 
+pub mod argocd;
 pub mod cli;
 pub mod diagnostic;
 pub mod node;

@@ -8,6 +8,7 @@
 
 mod cli;
 mod disk;
+mod double;
 mod examples;
 mod golden;
 mod hostile;
@@ -15,6 +16,8 @@ mod mutations;
 mod oracle;
 mod parity;
 mod plugin;
+#[path = "../plugin_cases/mod.rs"]
+mod plugin_cases;
 mod program;
 mod readers;
 mod rejected;

@@ -1,171 +1,168 @@
-//! `dpu-render plugin`, called as Argo CD's cmp-server calls it: in a fresh folder with a part of the repository, with its
-//! variables and nothing else, and no right to write.
+//! `dpu-render plugin`, called as Argo CD calls it: by a double of Argo CD, and with variables that no Application can give.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use dpu_render::node::Node;
 use dpu_render::render::{Options, Repository};
-use dpu_render::source::SourceTree;
-use dpu_render::yaml::read;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::double::{Application, ArgoCd, Release};
 use crate::golden::tree;
+use crate::plugin_cases::{Case, Expected, Parameters, Verb, cases};
 use crate::program::{Said, folder, program, run};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const PLUGIN: &str = "
+apiVersion: argoproj.io/v1alpha1
+kind: ConfigManagementPlugin
+metadata: {name: dpu-render}
+spec:
+  version: v0.1.0
+  generate: {command: [dpu-render, plugin, generate]}
+  parameters: {dynamic: {command: [dpu-render, plugin, parameters]}}
+";
+const GENERATE: &str = "dpu-render plugin generate";
 
-/// A part of a repository, as Argo CD unpacks it.
-struct Packed {
-    /// Holds it; its name must not be told.
-    tmp: TempDir,
-    root: PathBuf,
-    /// Which folder of the repository it is.
-    folder: String,
+/// Argo CD with our plugin.
+fn argo_cd() -> ArgoCd {
+    ArgoCd::new(PLUGIN, Path::new(env!("CARGO_BIN_EXE_dpu-render")).parent().unwrap())
 }
 
-impl Packed {
-    fn of(files: &BTreeMap<String, String>, folder: &str) -> Self {
-        let tmp = TempDir::new().unwrap();
-        let root = tmp.path().join("_cmp_server/4ff2fd3c-5d6b-4e5e-9c77-d1f4b1e58b3b");
-        fs::create_dir_all(&root).unwrap();
-        for (path, text) in files {
-            let Some(path) = Path::new(path).strip_prefix(folder).ok() else { continue };
-            fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
-            fs::write(root.join(path), text).unwrap();
-        }
-        let packed = Self { tmp, root, folder: folder.to_owned() };
-        packed.permit(false);
-        packed
-    }
-
-    fn permit(&self, writing: bool) {
-        for entry in walkdir::WalkDir::new(&self.root).contents_first(!writing).into_iter().map(Result::unwrap) {
-            let mode = match (entry.file_type().is_dir(), writing) {
-                (true, true) => 0o755,
-                (true, false) => 0o555,
-                (false, _) => 0o444,
-            };
-            fs::set_permissions(entry.path(), Permissions::from_mode(mode)).unwrap();
-        }
-    }
-
-    /// The command as Argo CD runs it for the Application at `path`.
-    fn command(&self, verb: &str, path: &str, parameters: Option<&str>, env: &[(String, String)]) -> Command {
-        let inside = Path::new(path).strip_prefix(&self.folder).unwrap_or(Path::new(path));
-        let mut command = program(&self.root.join(inside));
-        command.args(["plugin", verb]).stdin(Stdio::null());
-        command.envs([
-            ("ARGOCD_APP_NAME", "argocd_lab1"),
-            ("ARGOCD_APP_NAMESPACE", "dpf-operator-system"),
-            ("ARGOCD_APP_PROJECT_NAME", "default"),
-            ("ARGOCD_APP_REVISION", "0123456789abcdef0123456789abcdef01234567"),
-            ("ARGOCD_APP_REVISION_SHORT", "0123456"),
-            ("ARGOCD_APP_REVISION_SHORT_8", "01234567"),
-            ("ARGOCD_APP_SOURCE_REPO_URL", "https://git.example.net/dpu/sites.git"),
-            ("ARGOCD_APP_SOURCE_PATH", path),
-            ("ARGOCD_APP_SOURCE_TARGET_REVISION", "refs/heads/main"),
-            ("KUBE_VERSION", ""),
-            ("KUBE_API_VERSIONS", ""),
-            // Repeats a parameter, or another one whose name collides: not read.
-            ("PARAM_DESTINATION", "blue"),
-        ]);
-        command.envs(env.iter().map(|(name, value)| (format!("ARGOCD_ENV_{name}"), value)));
-        if let Some(parameters) = parameters {
-            command.env("ARGOCD_APP_PARAMETERS", parameters);
-        }
-        command
+fn application(path: &str, paths: Option<&str>, parameters: Value) -> Application {
+    Application {
+        name: "lab1".to_owned(),
+        path: path.to_owned(),
+        paths: paths.map(str::to_owned),
+        plugin: json!({"name": argo_cd().plugin_name(), "parameters": parameters}),
     }
 }
 
-impl Drop for Packed {
-    fn drop(&mut self) {
-        self.permit(true);
+fn destination(name: &str) -> Value {
+    json!([{"name": "destination", "string": name}])
+}
+
+/// The repository of the cases, and what git keeps beside it.
+fn checkout(case: &Case) -> TempDir {
+    let repository = folder(&[(".git/HEAD", "ref: refs/heads/main\n"), (".git/objects/pack/p.pack", "packed")]);
+    case.write_repository(repository.path());
+    repository
+}
+
+/// The repository of the cases as it is.
+fn repository() -> TempDir {
+    checkout(cases().iter().find(|case| case.changes.is_empty()).unwrap())
+}
+
+/// The program in a folder of that repository, with these variables and nothing else.
+fn by_hand(repository: &Path, verb: &str, path: &str, env: &[(&str, &str)]) -> Command {
+    let mut command = program(&repository.join(path));
+    command.args(["plugin", verb]).stdin(Stdio::null()).env("ARGOCD_APP_SOURCE_PATH", path);
+    command.envs(env.iter().copied());
+    command
+}
+
+/// What a case is answered: the objects, or the error that the Application shows.
+fn ask(argo: &ArgoCd, case: &Case, repository: &Path) -> Result<Vec<Value>, String> {
+    let application = Application {
+        name: case.application(),
+        path: case.path.clone(),
+        paths: case.paths.clone(),
+        plugin: case.source_plugin(&argo.plugin_name()),
+    };
+    match case.verb {
+        Verb::Generate => argo.manifests(repository, &application).map(|manifests| {
+            assert_eq!(manifests.repeated, Vec::<String>::new());
+            manifests.objects
+        }),
+        Verb::Parameters => argo.parameters(repository, &application),
     }
-}
-
-fn repository() -> BTreeMap<String, String> {
-    tree(&Path::new(ROOT).join("tests/plugin/repository"))
-}
-
-fn destination(name: &str) -> String {
-    json!([{"name": "destination", "string": name}]).to_string()
-}
-
-/// The cases of `tests/plugin/cases.yaml`.
-fn cases() -> Vec<Node> {
-    let text = fs::read_to_string(Path::new(ROOT).join("tests/plugin/cases.yaml")).unwrap();
-    let none = BTreeMap::new();
-    let sources = SourceTree::new(&none);
-    let (id, source) = sources.add("cases.yaml", text);
-    let mut faults = Vec::new();
-    let documents = read::documents(&source, id, &mut faults);
-    assert!(faults.is_empty(), "{faults:?}");
-    documents[0].as_list().unwrap().to_vec()
-}
-
-fn parameters(case: &Node) -> Option<String> {
-    let parameters = case.get("parameters")?;
-    Some(parameters.as_str().map_or_else(|| parameters.to_json().to_string(), str::to_owned))
 }
 
 #[test]
-fn every_case() {
-    let files = repository();
+fn every_case_in_argo_cd() {
     let mut wrong = Vec::new();
-    for case in cases() {
-        let text = |key: &str, default: &'static str| case.text(&[key]).unwrap_or(default).to_owned();
-        let env: Vec<(String, String)> = case
-            .fields(&["env"])
-            .iter()
-            .map(|entry| (entry.key.text.to_string(), entry.value.as_str().unwrap().to_owned()))
-            .collect();
-        let (verb, path) = (text("verb", "generate"), text("path", "dpu/sites/lab1"));
-        let call = || {
-            let packed = Packed::of(&files, &text("packed", ""));
-            let before = tree(&packed.root);
-            let said = Said::of(packed.command(&verb, &path, parameters(&case).as_deref(), &env).output().unwrap());
-            assert_eq!(tree(&packed.root), before);
-            let name = packed.tmp.path().to_str().unwrap();
-            assert!(!said.err.contains(name) && !said.out.contains(name), "{said:?}");
-            said
+    for case in cases().iter().filter(|case| !case.only_program) {
+        let repository = checkout(case);
+        let argo = argo_cd();
+        let answer = ask(&argo, case, repository.path());
+        let argv = if case.verb == Verb::Generate { GENERATE } else { "dpu-render plugin parameters" };
+        let fits = match (case.error(&case.application(), argv), &answer) {
+            (Some(error), Err(shown)) => error.fits(shown),
+            (None, Ok(objects)) => case.objects().is_none_or(|expected| *objects == expected),
+            _ => false,
         };
-        let said = call();
-        let err = text("err", "");
-        let as_expected = match err.strip_suffix('…') {
-            Some(beginning) => said.err.starts_with(beginning),
-            // A block ends with an empty line, which a block of YAML does not show well.
-            None => said.err.trim_end_matches('\n') == err.trim_end_matches('\n'),
-        };
-        let code = case.get("code").and_then(Node::as_i64).unwrap_or(0);
-        let out = case.text(&["out"]).is_none_or(|out| out == said.out);
-        if !(as_expected && out && said.code.map(i64::from) == Some(code)) {
-            wrong.push(format!("{}: {}\n{}{}", text("name", ""), said.code.unwrap_or(-1), said.out, said.err));
-        }
-        assert_eq!(call(), said, "in a folder of another name");
-        assert!(said.err.len() <= 4 << 10 && !said.err.starts_with('\n'));
-        assert!(said.code == Some(0) || said.out.is_empty(), "{said:?}");
-        assert!(said.code != Some(0) || !said.out.is_empty() || said.err.contains("is empty"), "{said:?}");
-        if verb == "generate" {
-            for line in said.out.lines() {
-                assert!(serde_json::from_str::<Value>(line).unwrap()["kind"].is_string());
+        let calls = argo.calls();
+        let said = match (&case.expected, &calls[..]) {
+            (Expected::Said { stdout, stderr }, [call]) => {
+                stderr.fits(&call.stderr) && stdout.as_ref().is_none_or(|lines| *lines == call.stdout)
             }
+            // What Argo CD refuses we are not asked.
+            (Expected::Refused(_), []) | (Expected::Failed { .. }, [_]) => true,
+            _ => false,
+        };
+        if !(fits && said) {
+            wrong.push(format!("{}: {answer:?}\n{calls:?}", case.name));
         }
+        for call in &calls {
+            let told = format!("{}{}", call.stdout, call.stderr);
+            assert!(!told.contains("_cmp_server"), "{call:?}");
+            assert!(call.stderr.len() <= 4 << 10 && !call.stderr.starts_with('\n'));
+            assert!(call.code == Some(0) || call.stdout.is_empty(), "{call:?}");
+            assert!(call.code != Some(0) || !call.stdout.is_empty() || call.stderr.contains("is empty"), "{call:?}");
+        }
+        assert_eq!(ask(&argo, case, repository.path()).ok(), answer.ok(), "{}: in a folder of another name", case.name);
+        assert_eq!(fs::read_dir(argo.work()).map_or(0, Iterator::count), 0, "{}: what was unpacked is left", case.name);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// The set of variables of an Argo CD before 2.9, no narrowing, and the Source Hydrator, which knows no cluster.
+#[test]
+fn every_case_without_narrowing_in_an_older_argo_cd() {
+    for case in cases().iter().filter(|case| !case.only_program && case.paths.is_none()) {
+        let repository = checkout(case);
+        let mut older = argo_cd();
+        (older.release, older.kube_version) = (Release::V2_12, "");
+        older.exclusions = vec![".git".to_owned()];
+        assert_eq!(
+            ask(&older, case, repository.path()),
+            ask(&argo_cd(), case, repository.path()),
+            "{}: in an older Argo CD",
+            case.name
+        );
+        assert!(!older.calls().iter().flat_map(|call| &call.files).any(|file| file.starts_with(".git")));
+    }
+}
+
+#[test]
+fn cases_of_the_program_alone() {
+    for case in cases().iter().filter(|case| case.only_program) {
+        let repository = checkout(case);
+        let parameters = match &case.parameters {
+            Parameters::Absent => None,
+            Parameters::List(list) => Some(list.to_string()),
+            Parameters::Raw(text) => Some(text.clone()),
+        };
+        let env: Vec<(&str, &str)> = parameters.iter().map(|text| ("ARGOCD_APP_PARAMETERS", text.as_str())).collect();
+        let said = Said::of(by_hand(repository.path(), "generate", &case.path, &env).output().unwrap());
+        let Expected::Failed { code, stderr } = &case.expected else { panic!("{}: fails", case.name) };
+        assert!(said.code == Some(*code) && stderr.fits(&said.err) && said.out.is_empty(), "{}: {said:?}", case.name);
+    }
 }
 
 #[test]
 fn names_of_cases_are_their_own() {
     let cases = cases();
-    let names: BTreeSet<&str> = cases.iter().map(|case| case.text(&["name"]).unwrap()).collect();
-    assert_eq!(names.len(), cases.len());
+    let names: BTreeSet<&str> = cases.iter().map(|case| &*case.name).collect();
+    let applications: BTreeSet<String> = cases.iter().map(Case::application).collect();
+    assert_eq!((names.len(), applications.len()), (cases.len(), cases.len()));
 }
 
 /// The sites of this repository, with nothing there but the files that their render reads.
@@ -180,25 +177,28 @@ fn own_sites_are_what_render_makes_of_them() {
         let repository = Repository::new(&files);
         let rendered = repository.render(site, &Options::default()).site.unwrap();
         let read = repository.tree().paths();
-        let read = files.iter().filter(|(path, _)| read.contains(path));
-        let packed = Packed::of(&read.map(|(path, text)| (path.clone(), text.clone())).collect(), "");
+        let read: Vec<(&str, &str)> =
+            files.iter().filter(|(path, _)| read.contains(path)).map(|(path, text)| (&**path, &**text)).collect();
+        let packed = folder(&read);
         for one in &rendered.destinations {
             let name = one.destination.to_string();
             let expected = run(root, &["--quiet", "--format", "json", "--destination", &name, site]);
-            let said = Said::of(packed.command("generate", site, Some(&destination(&name)), &[]).output().unwrap());
-            assert_eq!((said.code, said.out), (Some(0), expected.out), "{site} {name}: {}", said.err);
+            let argo = argo_cd();
+            let manifests = argo.manifests(packed.path(), &application(site, None, destination(&name))).unwrap();
+            assert_eq!(argo.calls()[0].stdout, expected.out, "{site} {name}");
+            assert_eq!((manifests.objects.len(), manifests.repeated), (expected.out.lines().count(), vec![]));
         }
     }
 }
 
 #[test]
 fn parameters_are_announced_as_argo_cd_reads_them() {
-    let packed = Packed::of(&repository(), "");
-    let said = Said::of(packed.command("parameters", "dpu/sites/lab1", None, &[]).output().unwrap());
-    assert_eq!((said.code, said.err.as_str(), said.out.lines().count()), (Some(0), "", 1));
-    let announced: Value = serde_json::from_str(&said.out).unwrap();
-    let announced = announced.as_array().unwrap();
-    for one in announced {
+    let repository = repository();
+    let argo = argo_cd();
+    let announced = argo.parameters(repository.path(), &application("dpu/sites/lab1", None, json!([]))).unwrap();
+    let call = &argo.calls()[0];
+    assert_eq!((call.stderr.as_str(), call.stdout.lines().count()), ("", 1));
+    for one in &announced {
         for (key, value) in one.as_object().unwrap() {
             let fits = match &**key {
                 "name" | "title" | "tooltip" | "itemType" | "string" => value.is_string(),
@@ -229,49 +229,46 @@ fn parameters_are_announced_as_argo_cd_reads_them() {
             {"name": "site", "string": announced[1]["string"]},
             {"name": "vars", "map": announced[2]["map"]},
         ]);
-        let generate = |parameters: &str| {
-            let mut command = packed.command("generate", "dpu/sites/lab1", Some(parameters), &[]);
-            Said::of(command.output().unwrap())
+        let generate = |parameters: Value| {
+            argo_cd().manifests(repository.path(), &application("dpu/sites/lab1", None, parameters)).unwrap()
         };
-        assert_eq!(generate(&kept.to_string()), generate(&destination(name)));
+        assert_eq!(generate(kept), generate(destination(name)));
     }
 }
 
 #[test]
 fn many_errors_are_cut_short_after_a_complete_first_line() {
-    let mut files = repository();
+    let repository = repository();
     let mut many = String::new();
     for index in 0..300 {
         many += &format!(
             "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c{index}, namespace: ns}}\ndata: {{x: \"${{{{ vars.none{index} }}}}\"}}\n"
         );
     }
-    files.insert("dpu/sites/lab1/many.yaml".to_owned(), many);
-    let packed = Packed::of(&files, "dpu");
-    let said =
-        Said::of(packed.command("generate", "dpu/sites/lab1", Some(&destination("blue")), &[]).output().unwrap());
-    assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
-    let first = said.err.lines().next().unwrap();
+    fs::write(repository.path().join("dpu/sites/lab1/many.yaml"), many).unwrap();
+    let argo = argo_cd();
+    let application = application("dpu/sites/lab1", Some("/dpu;."), destination("blue"));
+    assert!(argo.manifests(repository.path(), &application).is_err());
+    let err = &argo.calls()[0].stderr;
+    let first = err.lines().next().unwrap();
     assert!(
         first.starts_with("error[undefined-variable]: the variable `none0` is not set (dpu/sites/lab1/many.yaml:5:")
     );
     assert!(first.ends_with("more errors"), "{first}");
-    assert!(said.err.ends_with("more are not shown; `dpu-render validate` tells all\n"), "{}", said.err);
-    assert!(said.err.len() <= 4 << 10, "{}", said.err.len());
+    assert!(err.ends_with("more are not shown; `dpu-render validate` tells all\n"), "{err}");
+    assert!(err.len() <= 4 << 10, "{}", err.len());
 }
 
+/// Where Argo CD lets such links pass (`--allow-oob-symlinks`), we do not follow them.
 #[test]
 fn a_link_out_of_the_repository_is_refused() {
-    let there =
-        folder(&[("secret.yaml", "kind: Secret\n"), ("repo/dpu/sites/lab1/link.yaml", "-> ../../../../secret.yaml")]);
-    for (path, text) in repository() {
-        let path = there.path().join("repo").join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    let mut command = program(&there.path().join("repo/dpu/sites/lab1"));
-    command.args(["plugin", "generate"]).env("ARGOCD_APP_SOURCE_PATH", "dpu/sites/lab1");
-    let said = Said::of(command.env("ARGOCD_APP_PARAMETERS", destination("blue")).output().unwrap());
+    let there = folder(&[("secret.yaml", "kind: Secret\n"), ("repo/x", "")]);
+    let repository = there.path().join("repo");
+    cases()[0].write_repository(&repository);
+    std::os::unix::fs::symlink("../../../../secret.yaml", repository.join("dpu/sites/lab1/link.yaml")).unwrap();
+    let parameters = destination("blue").to_string();
+    let env = [("ARGOCD_APP_PARAMETERS", parameters.as_str())];
+    let said = Said::of(by_hand(&repository, "generate", "dpu/sites/lab1", &env).output().unwrap());
     assert_eq!(said.code, Some(1));
     assert!(
         said.err.starts_with("error[file-unreadable]: `dpu/sites/lab1/link.yaml` leads out of the repository"),
@@ -288,17 +285,113 @@ fn by_hand_it_says_what_is_missing() {
     assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (Some(2), "", expected));
 }
 
+/// More objects than are rendered in a moment, and one that no pipe holds.
+fn large(repository: &Path) {
+    let one = |name: &str, text: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: ns}}\ndata: {{x: \"{text}\"}}\n"
+        )
+    };
+    let many: String = (0..2000).map(|index| one(&format!("c{index}"), "y")).collect();
+    fs::write(repository.join("dpu/sites/lab1/many.yaml"), many).unwrap();
+    fs::write(repository.join("dpu/sites/lab1/large.yaml"), one("large", &"x".repeat(1 << 20))).unwrap();
+}
+
 #[test]
 fn sigterm_ends_it_at_once() {
-    let mut files = repository();
-    let object = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: large, namespace: ns}\ndata: {x: ";
-    files.insert("dpu/sites/lab1/large.yaml".to_owned(), format!("{object}{}}}\n", "x".repeat(1 << 20)));
-    let packed = Packed::of(&files, "");
-    let mut command = packed.command("generate", "dpu/sites/lab1", Some(&destination("management")), &[]);
+    let repository = repository();
+    large(repository.path());
+    let parameters = destination("management").to_string();
+    let env = [("ARGOCD_APP_PARAMETERS", parameters.as_str())];
+    let mut command = by_hand(repository.path(), "generate", "dpu/sites/lab1", &env);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     // It is writing, and nobody reads on.
     let mut first = [0];
     child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
     assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().signal(), Some(15));
+}
+
+#[test]
+fn at_the_deadline_it_is_gone_and_nothing_is_left() {
+    let repository = repository();
+    large(repository.path());
+    let mut argo = argo_cd();
+    let application = application("dpu/sites/lab1", None, destination("management"));
+    argo.deadline = Duration::from_millis(20);
+    let shown = argo.manifests(repository.path(), &application).unwrap_err();
+    assert!(
+        shown.ends_with("error generating manifests: `dpu-render plugin generate` failed signal: killed"),
+        "{shown}"
+    );
+    assert_eq!((argo.calls()[0].code, argo.calls()[0].stdout.as_str()), (None, ""));
+    assert_eq!(fs::read_dir(argo.work()).unwrap().count(), 0);
+    argo.deadline = Duration::from_secs(60);
+    assert_eq!(argo.manifests(repository.path(), &application).unwrap().objects.len(), 2002);
+}
+
+/// A plugin that is no good shows that the double is none that says yes to all.
+#[test]
+fn what_other_plugins_print_is_taken_as_argo_cd_takes_it() {
+    let object = |name: &str, more: &str| {
+        format!(r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{name}"}}{more}}}"#)
+    };
+    let list = format!(r#"{{"apiVersion":"v1","kind":"Basket","items":[{},{}]}}"#, object("a", ""), object("b", ""));
+    let repeated = format!("{}\n{}", object("a", ""), object("a", r#","data":{"x":"2"}"#));
+    let killed = "exec >&2; sleep 30 & trap '' TERM; wait";
+    let answer = |script: &str| {
+        let command = json!(["sh", "-c", script]);
+        let plugin = format!(
+            "{{kind: ConfigManagementPlugin, metadata: {{name: x}}, spec: {{generate: {{command: {command}}}}}}}"
+        );
+        let mut argo = ArgoCd::new(&plugin, Path::new("/nowhere"));
+        argo.deadline = Duration::from_millis(if script == killed { 50 } else { 60_000 });
+        let application =
+            Application { plugin: json!({"name": "x"}), ..application("apps/lab1", Some("."), json!([])) };
+        let answer = argo.manifests(repository().path(), &application);
+        (answer.map(|manifests| (manifests.objects.len(), manifests.repeated)), argo.calls()[0].files.clone())
+    };
+    let said = |text: &str| answer(&format!("cat <<'END'\n{text}\nEND")).0;
+    assert_eq!(said(&list), Ok((2, vec![])));
+    assert_eq!(
+        said(&repeated),
+        Ok((1, vec!["Resource /ConfigMap//a appeared 2 times among application resources.".to_owned()]))
+    );
+    assert_eq!(said(""), Ok((0, vec![])));
+    assert!(said("{} trailing").unwrap_err().contains("failed to unmarshal manifest"));
+    assert!(said("{\"a\": 1}").unwrap_err().contains("Object 'Kind' is missing"));
+    assert!(said("kind: ConfigMap").unwrap_err().ends_with("a plugin of ours prints JSON"));
+    let failed = answer("echo out; echo ' why ' >&2; exit 3").0.unwrap_err();
+    assert!(failed.ends_with("`sh -c \"echo out; echo ' why ' >&2; exit 3\"` failed exit status 3: why"), "{failed}");
+    // The shell does not heed SIGTERM, what it started does.
+    assert!(answer(killed).0.unwrap_err().ends_with("failed signal: killed"));
+    assert_eq!(answer("true").1, ["about.txt"]);
+}
+
+/// Whoever it runs as, whatever the mask of modes: Argo CD runs it as user 999.
+#[test]
+fn user_and_umask_change_nothing() {
+    let root = TempDir::new().unwrap();
+    fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
+    cases()[0].write_repository(root.path());
+    let copy = root.path().join("dpu-render");
+    fs::copy(env!("CARGO_BIN_EXE_dpu-render"), &copy).unwrap();
+    let root_user = fs::metadata(root.path()).unwrap().uid() == 0;
+    let mut answers = BTreeSet::new();
+    for umask in ["000", "077"] {
+        for user in [None, root_user.then_some(999)] {
+            let mut command = Command::new("/bin/sh");
+            let script = format!("umask {umask}; exec {} plugin generate", copy.display());
+            command.args(["-c", &script]).env_clear().current_dir(root.path().join("dpu/sites/lab1"));
+            command.env("ARGOCD_APP_SOURCE_PATH", "dpu/sites/lab1");
+            command.env("ARGOCD_APP_PARAMETERS", destination("green").to_string());
+            if let Some(user) = user {
+                command.uid(user).gid(user);
+            }
+            let said = Said::of(command.output().unwrap());
+            assert_eq!(said.code, Some(0), "{said:?}");
+            answers.insert((said.out, said.err));
+        }
+    }
+    assert_eq!(answers.len(), 1);
 }

@@ -102,7 +102,9 @@ impl Given {
             _ => return Err(format!("`{PARAMETERS}` is no JSON list")),
         };
         for (index, parameter) in list.iter().enumerate() {
-            let Some(name) = parameter.get("name").and_then(Value::as_str) else {
+            // Argo CD writes the name of every parameter, an empty one where there is none.
+            let name = parameter.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
+            let Some(name) = name else {
                 return Err(format!("`{PARAMETERS}`: number {} of the list has no `name`", index + 1));
             };
             if !KNOWN.contains(&name) {

@@ -1,0 +1,3 @@
+//! What Argo CD is told about a site. PURE.
+
+pub mod paths;
