@@ -7,11 +7,14 @@
 
 mod application;
 mod argo;
+mod cases;
 mod cluster;
 mod git;
 mod kubectl;
 mod lab;
 mod plugin;
+#[path = "../plugin_cases/mod.rs"]
+mod plugin_cases;
 mod process;
 #[path = "../it/shared.rs"]
 mod shared;
