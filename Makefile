@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 
-.PHONY: test lint bless bench e2e python go-readers
+.PHONY: test lint bless bench e2e image python go-readers
 
 test: lint python go-readers
 	cargo test --locked --no-fail-fast
@@ -23,6 +23,10 @@ e2e:
 	cargo test --locked --test e2e --no-run
 	bin=$${DPU_E2E_BIN:-$$(tests/e2e/stack/ready.sh)} && DPU_E2E_BIN=$$bin tests/e2e/lab.sh \
 		cargo test --locked --offline --test e2e -- --include-ignored $(TEST)
+
+# The plugin's image for Argo CD, built and run; as root.
+image:
+	plugin/image.sh
 
 # The numbers to reach, beside the peers; Go builds two of these.
 bench:

@@ -1,6 +1,7 @@
 //! Argo CD as plain processes: Redis, the repo-server, a cmp-server per plugin, the controllers and the API server, with the
-//! settings that `plugin/README.md` asks for. EDGE of the tests.
+//! settings that `plugin/kustomize` gives it. EDGE of the tests.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -9,8 +10,10 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Places};
+use crate::lab::root;
 use crate::process::{command, start, tails, try_answer};
 use crate::wait;
+use crate::yaml::document;
 
 /// Argo CD's namespace: the one that the sites of this repository name.
 pub(crate) const NAMESPACE: &str = "dpf-operator-system";
@@ -39,7 +42,8 @@ pub(crate) struct Argo {
 
 impl Argo {
     /// Makes the objects that Argo CD starts with.
-    pub(crate) fn install(management: &Cluster, settings: &Value) {
+    pub(crate) fn install(management: &Cluster) {
+        let settings = &settings("argocd-cm.yaml")["data"];
         let labels = json!({"app.kubernetes.io/part-of": "argocd"});
         let metadata = |name: &str| json!({"name": name, "namespace": NAMESPACE, "labels": labels});
         let project = json!({"sourceRepos": ["*"], "destinations": [{"server": "*", "namespace": "*"}],
@@ -81,8 +85,6 @@ impl Argo {
                     "--redis",
                     REDIS,
                     "--revision-cache-expiration=1s",
-                    "--plugin-use-manifest-generate-paths",
-                    "--plugin-tar-exclude=.git",
                 ],
             ),
             (
@@ -128,7 +130,11 @@ impl Argo {
         ];
         for (name, arguments) in components {
             let log = places.log(&format!("argocd-{name}"));
-            start(argo.component(name).args(arguments).arg("--logformat=text"), &log);
+            let mut component = argo.component(name);
+            if name == "repo-server" {
+                component.envs(of_repo_server());
+            }
+            start(component.args(arguments).arg("--logformat=text"), &log);
             argo.logs.push(log);
         }
         for url in ["http://127.0.0.1:8084/healthz", "http://127.0.0.1:8082/healthz", "http://127.0.0.1:8080/healthz"] {
@@ -251,4 +257,24 @@ impl Argo {
         ]);
         command
     }
+}
+
+/// A file of `plugin/kustomize`.
+fn settings(file: &str) -> Value {
+    document(&root().join("plugin/kustomize").join(file))
+}
+
+/// The settings of the repo-server, as its Deployment makes variables of them.
+fn of_repo_server() -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let params = settings("argocd-cmd-params-cm.yaml");
+    let params = params["data"].as_object().unwrap().iter().map(|(key, value)| {
+        let key = key.strip_prefix("reposerver.").unwrap_or_else(|| panic!("{key} is not of the repo-server"));
+        (format!("ARGOCD_REPO_SERVER_{}", key.replace('.', "_").to_uppercase()), text(value))
+    });
+    let deployment = settings("repo-server.yaml");
+    let containers = deployment["spec"]["template"]["spec"]["containers"].as_array().unwrap();
+    let server = containers.iter().find(|container| container["name"] == "argocd-repo-server").unwrap();
+    let env = server["env"].as_array().unwrap().iter().map(|entry| (text(&entry["name"]), text(&entry["value"])));
+    params.chain(env).collect()
 }

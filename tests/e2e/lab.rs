@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::argo::{Argo, NAMESPACE, Plugin};
 use crate::cluster::{Cluster, Places, etcd};
@@ -80,11 +80,12 @@ impl Lab {
             cluster.start_controllers(&places);
         }
         management.kubectl.apply(&[json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})]);
-        Argo::install(&management, &settings());
+        Argo::install(&management);
         management.kubectl.apply(&[dpu.argo_secret(NAMESPACE, "dpu-cplane-tenant1-dpu-cplane-tenant1")]);
         let mut argo = Argo::start(&places, &management);
         let program = Path::new(env!("CARGO_BIN_EXE_dpu-render"));
-        argo.start_plugin(&places, &plugin(), &definition(), &[("dpu-render", program)]);
+        let definition = fs::read_to_string(root().join("plugin/plugin.yaml")).unwrap();
+        argo.start_plugin(&places, &plugin(), &definition, &[("dpu-render", program)]);
         for script in &SCRIPTS {
             argo.start_script(&places, script);
         }
@@ -95,22 +96,4 @@ impl Lab {
     pub(crate) fn repository(&self, name: &str) -> Repository {
         Repository::new(self.places.scratch.join("repositories").join(name))
     }
-}
-
-/// What `argocd-cm` holds.
-fn settings() -> Value {
-    json!({})
-}
-
-/// Our `plugin.yaml`.
-fn definition() -> String {
-    json!({
-        "apiVersion": "argoproj.io/v1alpha1", "kind": "ConfigManagementPlugin", "metadata": {"name": "dpu-render"},
-        "spec": {
-            "version": format!("v{}", env!("CARGO_PKG_VERSION")),
-            "generate": {"command": ["dpu-render", "plugin", "generate"]},
-            "parameters": {"dynamic": {"command": ["dpu-render", "plugin", "parameters"]}},
-        },
-    })
-    .to_string()
 }

@@ -9,6 +9,7 @@ mod application;
 mod argo;
 mod cases;
 mod cluster;
+mod controllers;
 mod git;
 mod kubectl;
 mod lab;
@@ -19,3 +20,5 @@ mod process;
 #[path = "../it/shared.rs"]
 mod shared;
 mod wait;
+mod whole;
+mod yaml;
