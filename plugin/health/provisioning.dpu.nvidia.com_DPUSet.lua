@@ -3,10 +3,14 @@ local status = obj.status or {}
 if status.observedGeneration ~= nil and status.observedGeneration ~= obj.metadata.generation then
   return { status = "Progressing", message = "the controller has not seen this change yet" }
 end
+local failure = nil
 for _, condition in ipairs(status.conditions or {}) do
-  if condition.status == "False" and condition.reason == "Failure" then
-    return { status = "Degraded", message = condition.type .. ": " .. (condition.message or condition.reason) }
+  if condition.status == "False" and condition.reason == "Failure" and (failure == nil or failure.type == "Ready") then
+    failure = condition
   end
+end
+if failure ~= nil then
+  return { status = "Degraded", message = failure.type .. ": " .. (failure.message or failure.reason) }
 end
 local total, ready, failed = 0, 0, 0
 for phase, count in pairs(status.dpuStatistics or {}) do

@@ -10,7 +10,12 @@ mod cli;
 mod disk;
 mod double;
 mod examples;
+#[path = "../../plugin/generator/mod.rs"]
+mod forms;
 mod golden;
+mod health;
+#[path = "../health_cases/mod.rs"]
+mod health_cases;
 mod hostile;
 mod mutations;
 mod oracle;
@@ -18,6 +23,7 @@ mod parity;
 mod plugin;
 #[path = "../plugin_cases/mod.rs"]
 mod plugin_cases;
+mod plugin_files;
 mod program;
 mod readers;
 mod rejected;
