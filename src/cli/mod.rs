@@ -3,6 +3,7 @@
 //! stdout carries the product, stderr what people read. A reader that closes its pipe has had enough: we stop, say nothing
 //! about it, and the exit code is that of what was found so far.
 
+mod argocd;
 mod completions;
 mod findings;
 mod fleet;
@@ -87,6 +88,7 @@ enum Verb {
     Render(Box<render::RenderArgs>),
     Validate(Box<validate::ValidateArgs>),
     Steps(Box<steps::StepsArgs>),
+    Argocd(Box<argocd::ArgocdArgs>),
     Plugin(plugin::PluginArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -107,6 +109,7 @@ pub fn run() -> ExitCode {
         Some(Verb::Render(args)) => render::run(&args),
         Some(Verb::Validate(args)) => validate::run(&args),
         Some(Verb::Steps(args)) => steps::run(&args),
+        Some(Verb::Argocd(args)) => argocd::run(&args),
         Some(Verb::Plugin(args)) => plugin::run(&args),
         Some(Verb::Completions(args)) => completions::run(&args),
         None => render::run(&cli.render),

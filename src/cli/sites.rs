@@ -139,6 +139,12 @@ impl Sites {
         self.disks.iter().map(|disk| Repository::new(disk)).collect()
     }
 
+    /// The `site.yaml` of a site, links on the way followed.
+    pub(super) fn file(&self, site: &SiteRef) -> Result<PathBuf, Failure> {
+        let path = self.disks[site.repository].root().join(&site.folder).join(SITE_FILE);
+        fs::canonicalize(&path).map_err(cannot("open", &path))
+    }
+
     /// The name that two of the sites share, if any do.
     pub(super) fn shared_name(&self) -> Option<&str> {
         let mut names = BTreeSet::new();
@@ -161,7 +167,7 @@ impl Sites {
     }
 }
 
-fn cannot<'p>(action: &'static str, path: &'p Path) -> impl FnOnce(std::io::Error) -> Failure + use<'p> {
+pub(super) fn cannot<'p>(action: &'static str, path: &'p Path) -> impl FnOnce(std::io::Error) -> Failure + use<'p> {
     move |source| Failure::File { action, path: path.to_owned(), source }
 }
 
@@ -169,7 +175,7 @@ fn cannot<'p>(action: &'static str, path: &'p Path) -> impl FnOnce(std::io::Erro
 fn site_folder(argument: &Path) -> Result<PathBuf, Failure> {
     let shown = argument.display();
     let Ok(real) = fs::canonicalize(argument) else {
-        let verbs = ["render", "validate", "steps", "plugin", "completions"];
+        let verbs = ["render", "validate", "steps", "argocd", "plugin", "completions"];
         let meant = argument.to_str().and_then(|word| nearest(word, verbs));
         let help = meant.map(|verb| format!("; did you mean the verb `{verb}`?")).unwrap_or_default();
         return Err(Failure::Usage(format!("no such site: `{shown}`{help}")));

@@ -97,10 +97,10 @@ impl<'s> Printer<'s> {
 }
 
 /// Helm values as a file.
-pub(super) fn values_file(name: &str, values: &Node) -> ValuesFile {
+pub(super) fn values_file(name: &str, application: &ObjectId, values: &Node) -> ValuesFile {
     let mut text = String::new();
     write::yaml(values, &mut text);
-    ValuesFile { name: name.to_owned(), text: text.into() }
+    ValuesFile { name: name.to_owned(), application: application.clone(), text: text.into() }
 }
 
 /// The object as a cluster gets it: without our annotations, and without nulls where they mean nothing.
@@ -122,7 +122,7 @@ fn finished(node: &Node) -> Node {
 }
 
 /// A null outside Helm values is an absent key to the API server, and an error to server-side apply.
-fn without_nulls(node: &Node) -> Node {
+pub(super) fn without_nulls(node: &Node) -> Node {
     if !node.has_null() {
         return node.clone();
     }

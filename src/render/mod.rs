@@ -24,6 +24,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::argocd::{self, applications, expect};
 use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::node::{Node, Value};
 use crate::site::parse;
@@ -57,6 +58,8 @@ pub struct Options {
     pub values: bool,
     /// Whose objects are printed. Everything is made and checked all the same.
     pub texts: Texts,
+    /// `spec.expect` is passed over: it is about to be written anew.
+    pub any_count: bool,
 }
 
 /// Who sets variables over all scopes.
@@ -144,6 +147,9 @@ impl<'f> Repository<'f> {
     /// The main path; `None` where it cannot go on.
     fn site(&self, folder: &str, options: &Options, faults: &mut Vec<Diagnostic>) -> Option<RenderedSite> {
         let Beginning { path, documents, site, stack, inventory, vars, declared } = self.begin(folder, faults)?;
+        let wanted = if options.any_count { Vec::new() } else { expect::wanted(&site, faults) };
+        let outside = site.inventory.iter().map(|(path, _)| path);
+        let folders: Vec<String> = stack.paths.iter().chain(outside).cloned().collect();
         let set = self.set(options, &declared, faults);
         let scopes = Scopes::new(&self.tree, &self.templates, &site, &inventory, vars, set);
         scopes.check_declarations(&declared);
@@ -194,12 +200,14 @@ impl<'f> Repository<'f> {
         if site.mode == Mode::Operator && !options.expand {
             expanded = Expanded::default();
         }
-        let finished = finish(&input, &placed, expanded, &fold, options, &scopes, faults);
-        for node in &finished.patched {
+        let finished = finish(&input, &placed, expanded, &fold, &folders, options, &scopes, faults);
+        for node in &finished.late {
             checker.check(node, false, faults);
         }
+        let objects: Vec<_> = [&finished.management].into_iter().chain(&finished.clusters).collect();
+        faults.append(&mut expect::check(&site, &wanted, &objects));
         let destinations = self.print(&site, &finished, &lasting, options);
-        Some(RenderedSite { name: site.name.clone(), destinations, site, inventory })
+        Some(RenderedSite { name: site.name.clone(), destinations, site, inventory, folders })
     }
 
     fn site_document(
@@ -294,9 +302,9 @@ impl<'f> Repository<'f> {
     ) -> Vec<RenderedDestination> {
         let mut printer = Printer::new(&self.texts);
         let is_lasting = |node: &Node| lasting.contains(&node.address());
-        let files = |values: &BTreeMap<String, Node>| {
+        let files = |values: &BTreeMap<String, (ObjectId, Node)>| {
             let wanted = values.iter().filter(|_| options.values);
-            wanted.map(|(name, values)| emit::values_file(name, values)).collect()
+            wanted.map(|(name, (application, values))| emit::values_file(name, application, values)).collect()
         };
         let clusters = site.clusters.iter().map(|cluster| Destination::Cluster(cluster.name.as_str().into()));
         let destinations = [Destination::Management].into_iter().chain(clusters);
@@ -349,10 +357,11 @@ fn once(rules: &mut Vec<Diagnostic>, expansion: &mut Vec<Diagnostic>) {
 struct Finished {
     management: BTreeMap<ObjectId, Node>,
     clusters: Vec<BTreeMap<ObjectId, Node>>,
-    management_values: BTreeMap<String, Node>,
-    cluster_values: Vec<BTreeMap<String, Node>>,
-    /// Those that output patches changed.
-    patched: Vec<Node>,
+    /// By name of the file: whose they are, and the values.
+    management_values: BTreeMap<String, (ObjectId, Node)>,
+    cluster_values: Vec<BTreeMap<String, (ObjectId, Node)>>,
+    /// Those that output patches changed, and those made for Argo CD.
+    late: Vec<Node>,
 }
 
 fn finish(
@@ -360,6 +369,7 @@ fn finish(
     placed: &Placed,
     expanded: Expanded,
     fold: &Fold,
+    folders: &[String],
     options: &Options,
     scopes: &Scopes<'_>,
     faults: &mut Vec<Diagnostic>,
@@ -407,18 +417,53 @@ fn finish(
     // What could not be evaluated does not wait.
     let told: BTreeSet<Origin> = faults.iter().map(|fault| fault.origin).collect();
     faults.extend(scopes.take_faults().into_iter().filter(|fault| !told.contains(&fault.origin)));
-    let patched = patch_output(input, fold, scopes, &mut management, &mut clusters, faults);
+    let made = for_argo_cd(input.site, folders, &placed.management, &mut management, &mut clusters, faults);
+    let mut late = patch_output(input, fold, scopes, &mut management, &mut clusters, faults);
+    late.extend(made);
     faults.append(&mut scopes.take_faults());
     // What the Applications carry now, patches included.
     let values_of = |id: &ObjectId| management.get(id)?.at(&["spec", "source", "helm", "valuesObject"]).cloned();
-    let management_values = written.iter().filter_map(|id| Some((id.name.to_string(), values_of(id)?))).collect();
+    let management_values =
+        written.iter().filter_map(|id| Some((id.name.to_string(), (id.clone(), values_of(id)?)))).collect();
     let mut cluster_values = vec![BTreeMap::new(); clusters.len()];
     for made in expanded.values.into_iter().filter(|_| options.values) {
-        if let Some(values) = values_of(&ObjectId::of(&made.application)) {
-            cluster_values[made.cluster].insert(made.service, values);
+        let application = ObjectId::of(&made.application);
+        if let Some(values) = values_of(&application) {
+            cluster_values[made.cluster].insert(made.service, (application, values));
         }
     }
-    Finished { management, clusters, management_values, cluster_values, patched }
+    Finished { management, clusters, management_values, cluster_values, late }
+}
+
+/// Makes the Applications of the DPU clusters and puts the guards on. A site that says nothing of Argo CD, or is compared
+/// with what DPF makes, stays as it is. Out: what was made, and the site's own Application, which is applied by hand.
+fn for_argo_cd(
+    site: &Site,
+    folders: &[String],
+    written: &BTreeMap<ObjectId, Node>,
+    management: &mut BTreeMap<ObjectId, Node>,
+    clusters: &mut [BTreeMap<ObjectId, Node>],
+    faults: &mut Vec<Diagnostic>,
+) -> Vec<Node> {
+    if site.parity || !site.argocd.present {
+        return Vec::new();
+    }
+    let made = applications::of_clusters(site, folders, management, clusters, emit::without_nulls);
+    add(management, written, made.iter().cloned(), faults);
+    let own = applications::application(site, folders, &Destination::Management, applications::Needs::default());
+    let own = own.map(|own| Node::from_json(&own, site.argocd.origin));
+    let id = own.as_ref().map(ObjectId::of);
+    if let Some((id, taken)) = id.and_then(|id| management.get_key_value(&id)) {
+        let message = format!("{id} has the name of the Application that syncs the site itself");
+        let fault = Diagnostic::error("name-collision", taken.origin(), message);
+        faults.push(
+            fault.note("`dpu-render argocd` makes that one, and it would replace itself").help("rename this one"),
+        );
+    }
+    for objects in [management].into_iter().chain(clusters) {
+        argocd::guard::guard(objects, site.argocd.version);
+    }
+    made.into_iter().chain(own).collect()
 }
 
 /// Adds generated objects to those written by hand.
@@ -513,6 +558,19 @@ pub struct RenderedSite {
     pub inventory: Inventory,
     /// `management` first, then the DPU clusters by name.
     pub destinations: Vec<RenderedDestination>,
+    /// What it is made of beside its own folder, from the repository's root: the folders of its layers, the file of its
+    /// inventory.
+    pub folders: Vec<String>,
+}
+
+impl RenderedSite {
+    /// Whether the DPU cluster of this name gets objects.
+    #[must_use]
+    pub fn holds(&self, cluster: &str) -> bool {
+        let own =
+            |one: &&RenderedDestination| matches!(&one.destination, Destination::Cluster(name) if **name == *cluster);
+        self.destinations.iter().find(own).is_some_and(|one| !one.objects.is_empty())
+    }
 }
 
 /// The objects of one destination, in order of sync wave, kind, namespace, name.
@@ -542,6 +600,8 @@ pub struct RenderedObject {
 pub struct ValuesFile {
     /// Name of the service: the file is `values/<name>.yaml`.
     pub name: String,
+    /// The Application that carries them.
+    pub application: ObjectId,
     /// YAML, closed by a newline.
     pub text: Arc<str>,
 }

@@ -8,6 +8,7 @@ pub mod parse;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::argocd::version::Version;
 use crate::node::Node;
 use crate::source::Origin;
 
@@ -151,12 +152,28 @@ pub struct ArgoCd {
     pub namespace: String,
     /// Argo CD's name of the management cluster; `in-cluster` unless given.
     pub management_cluster: String,
-    /// AppProject of the Applications of ours; `default` unless given.
+    /// AppProject of the Applications of ours; the site's name unless given.
     pub project: String,
     /// The repository of the sites.
     pub repo_url: Option<String>,
     /// Its branch or tag.
     pub target_revision: Option<String>,
+    /// Name of the plugin, its version included; that of this program unless given.
+    pub plugin: String,
+    /// Argo CD's version; that of the DPF release unless given.
+    pub version: Version,
+    /// Whether the site says anything of Argo CD.
+    pub present: bool,
+    /// Where it does, or the site.
+    pub origin: Origin,
+}
+
+impl ArgoCd {
+    /// The revision that Applications name.
+    #[must_use]
+    pub fn revision(&self) -> &str {
+        self.target_revision.as_deref().unwrap_or("HEAD")
+    }
 }
 
 /// `spec.agent`.

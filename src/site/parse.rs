@@ -8,6 +8,7 @@ use super::{
     Agent, ApiKind, ArgoCd, Cluster, Declaration, Dpu, External, ForEach, Host, Inventory, Layer, Mode, Patch, Release,
     Site, Stage, SystemComponents, Target, VariableType,
 };
+use crate::argocd::version::Version;
 use crate::diagnostic::Diagnostic;
 use crate::node::Node;
 use crate::source::Origin;
@@ -110,7 +111,7 @@ fn document<'n, 'd>(
 /// A `Site`, whose file lies in `folder`.
 #[must_use]
 pub fn site(node: &Node, folder: &str, diagnostics: &mut Vec<Diagnostic>) -> Site {
-    const KNOWN: [&str; 11] = [
+    const KNOWN: [&str; 12] = [
         "dpf",
         "mode",
         "parity",
@@ -122,6 +123,8 @@ pub fn site(node: &Node, folder: &str, diagnostics: &mut Vec<Diagnostic>) -> Sit
         "external",
         "argocd",
         "agent",
+        // Read by `argocd::expect`, which can be told to pass it over.
+        "expect",
     ];
     let (name, mut spec) = document(node, ApiKind::Site, &KNOWN, diagnostics);
     if spec.get("dpf").is_none() {
@@ -166,7 +169,7 @@ pub fn site(node: &Node, folder: &str, diagnostics: &mut Vec<Diagnostic>) -> Sit
     };
     let clusters = spec.list("clusters").iter().map(|node| cluster(node, spec.diagnostics)).collect();
     let external = spec.list("external").iter().map(|node| external(node, spec.diagnostics)).collect();
-    let argocd = argocd(spec.get("argocd"), spec.diagnostics);
+    let argocd = argocd(spec.get("argocd"), &name, dpf, node.origin(), spec.diagnostics);
     let agent = spec.get("agent").map(|node| {
         let mut fields = Fields::new(node, "`agent`", &["image", "namespace"], spec.diagnostics);
         Agent {
@@ -256,16 +259,30 @@ fn external(node: &Node, diagnostics: &mut Vec<Diagnostic>) -> External {
     }
 }
 
-fn argocd(node: Option<&Node>, diagnostics: &mut Vec<Diagnostic>) -> ArgoCd {
+/// The plugin of this program, as `plugin/plugin.yaml` names it.
+pub const PLUGIN: &str = concat!("dpu-render-v", env!("CARGO_PKG_VERSION"));
+
+fn argocd(node: Option<&Node>, site: &str, dpf: Release, origin: Origin, diagnostics: &mut Vec<Diagnostic>) -> ArgoCd {
     let empty = Node::map([], Origin::NONE);
-    let known = ["namespace", "managementCluster", "project", "repoURL", "targetRevision"];
+    let known = ["namespace", "managementCluster", "project", "repoURL", "targetRevision", "plugin", "version"];
     let mut fields = Fields::new(node.unwrap_or(&empty), "`argocd`", &known, diagnostics);
+    let written = fields.string("version");
+    let version = written.as_deref().and_then(Version::parse);
+    if let Some(written) = written.filter(|_| version.is_none()) {
+        let message = format!("`version` of `argocd` cannot be `{written}`");
+        let fault = Diagnostic::error("value-not-allowed", fields.origin("version"), message);
+        fields.diagnostics.push(fault.help("write Argo CD's version as `v2.12`"));
+    }
     ArgoCd {
         namespace: fields.string("namespace").unwrap_or_else(|| DPF_NAMESPACE.to_owned()),
         management_cluster: fields.string("managementCluster").unwrap_or_else(|| "in-cluster".to_owned()),
-        project: fields.string("project").unwrap_or_else(|| "default".to_owned()),
+        project: fields.string("project").unwrap_or_else(|| site.to_owned()),
         repo_url: fields.string("repoURL"),
         target_revision: fields.string("targetRevision"),
+        plugin: fields.string("plugin").unwrap_or_else(|| PLUGIN.to_owned()),
+        version: version.unwrap_or_else(|| Version::of_release(dpf)),
+        present: node.is_some(),
+        origin: node.map_or(origin, Node::origin),
     }
 }
 

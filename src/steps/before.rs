@@ -10,30 +10,32 @@ pub(super) fn tools(site: &RenderedSite) -> Vec<Step> {
     let out = out(site);
     let git = before_argo_cd(site).iter().any(|one| matches!(one.chart(), Some(Chart::Git { .. })));
     let tools = if git { "kubectl, Helm, jq, git and dpu-render" } else { "kubectl, Helm, jq and dpu-render" };
-    let mut steps = vec![
-        Step::new(
-            format!(
-                "Have {tools} on the machine where you run this, in bash or zsh, with the repository's root as working \
+    let mut steps = vec![Step::new(
+        format!(
+            "Have {tools} on the machine where you run this, in bash or zsh, with the repository's root as working \
                  folder, and kubectl's context on the management cluster. What waits may have to be repeated until its \
                  object is there."
-            ),
-            [kubectl().raw("cluster-info").end()],
         ),
-        Step::new(
+        [kubectl().raw("cluster-info").end()],
+    )];
+    let render = Line::of("dpu-render").word(&site.site.folder).raw(&format!("-o {out}")).end();
+    steps.push(match &site.site.argocd.repo_url {
+        Some(url) => Step::new(
             format!(
-                "Render the site and commit the folder `{out}` to the repository of your sites{}: Helm takes its values from \
-                 that tree, and Argo CD syncs it. Render and commit again whenever the site changes.",
-                match &site.site.argocd.repo_url {
-                    Some(url) => format!(", {url}"),
-                    None => " (below, SITES_REPOSITORY is its URL: set it first)".to_owned(),
-                }
+                "Push the site to {url}, where Argo CD reads it, and render it here: until there is an Argo CD, Helm takes its \
+                 values from that tree."
             ),
-            [
-                Line::of("dpu-render").word(&site.site.folder).raw(&format!("-o {out}")).end(),
-                format!("git add {out} && git commit --message='render the site' && git push"),
-            ],
+            [render],
         ),
-    ];
+        None => Step::new(
+            format!(
+                "Render the site and commit the folder `{out}` to the repository of your sites (below, SITES_REPOSITORY is its \
+                 URL: set it first): Helm takes its values from that tree, and Argo CD syncs it. Render and commit again \
+                 whenever the site changes."
+            ),
+            [render, format!("git add {out} && git commit --message='render the site' && git push")],
+        ),
+    });
     if !site.site.clusters.is_empty() {
         steps.push(Step::new(
             "Name a folder that nobody else can read: it will hold the admin kubeconfigs of the DPU clusters.",

@@ -19,15 +19,28 @@ const NO_FINALIZERS: &str = r#"--type=merge --patch='{"metadata":{"finalizers":n
 const CASCADE: &str = r#"--type=merge --patch='{"metadata":{"finalizers":["resources-finalizer.argocd.argoproj.io"]},"spec":{"syncPolicy":{"automated":null}}}'"#;
 
 pub(super) fn stop(site: &RenderedSite) -> Vec<Step> {
-    let trees = site.site.clusters.iter().map(|cluster| install::tree_name(site, &cluster.name));
+    let argocd = &site.site.argocd;
+    let clusters = site.site.clusters.iter().map(|cluster| cluster.name.as_str());
+    // Those of a standalone site's clusters go with what they synced, below.
+    let below = argocd.repo_url.is_some() && site.site.mode == Mode::Standalone && !site.site.parity;
+    let there = |name: &&str| argocd.repo_url.is_none() || site.holds(name);
+    let trees = clusters.filter(there).filter(|_| !below).map(|name| install::tree_name(site, name));
     let names: Vec<String> = [install::root_name(site)].into_iter().chain(trees).collect();
-    let delete = kubectl_in(&site.site.argocd.namespace)
+    let delete = kubectl_in(&argocd.namespace)
         .raw("delete applications.argoproj.io")
         .words(names.iter().map(String::as_str))
         .raw("--wait");
     vec![Step::new(
-        "Only to take the site down. Delete the Applications that sync the committed objects, or Argo CD makes again what \
-         you delete; what they synced stays.",
+        match &*names {
+            [_] => {
+                "Only to take the site down. Delete the Application that syncs the site, or Argo CD makes again what you \
+                 delete; what it synced stays."
+            }
+            _ => {
+                "Only to take the site down. Delete the Applications that sync the site, or Argo CD makes again what you \
+                 delete; what they synced stays."
+            }
+        },
         [delete.end()],
     )]
 }

@@ -5,6 +5,7 @@ use super::objects::{
     Application, Chart, INJECTOR, argo_cd as brings_argo_cd, before_argo_cd, dpf, has_injector, list, out, ovn,
 };
 use super::shell::{Line, kubectl, kubectl_in};
+use crate::argocd::project::DEFAULT;
 use crate::render::RenderedSite;
 
 /// Helm logs in to registries; Secrets of the cluster are no use to it.
@@ -165,8 +166,35 @@ pub(super) fn repository(site: &RenderedSite) -> Vec<Step> {
     )]
 }
 
-/// Has Argo CD sync the rendered objects of the management cluster.
+/// Has Argo CD call this program.
+pub(super) fn plugin(site: &RenderedSite) -> Vec<Step> {
+    let argocd = &site.site.argocd;
+    if argocd.repo_url.is_none() {
+        return Vec::new();
+    }
+    let containers = kubectl_in(&argocd.namespace)
+        .raw("get pods --selector=app.kubernetes.io/component=repo-server")
+        .raw("--output=jsonpath='{.items[*].spec.containers[*].name}'");
+    vec![Step::new(
+        format!(
+            "Install the plugin {} beside Argo CD's repo-server, as plugin/README.md says; its container is then in that pod.",
+            argocd.plugin
+        ),
+        [containers.end()],
+    )]
+}
+
+/// Has Argo CD sync the objects of the management cluster.
 pub(super) fn root(site: &RenderedSite) -> Vec<Step> {
+    if site.site.argocd.repo_url.is_some() {
+        let bootstrap = Line::of("dpu-render argocd").word(&site.site.folder);
+        return vec![Step::new(
+            "Have Argo CD sync the site from Git: from here on it applies the management cluster's objects wave by wave, the \
+             Applications of the DPU clusters among them, and the steps below see to what it waits for. Again whenever the site \
+             gains kinds, clusters or layers.",
+            [bootstrap.pipe(&super::shell::apply(kubectl())).end()],
+        )];
+    }
     vec![Step::new(
         "Have Argo CD sync the committed objects of the management cluster: from here on it applies them wave by wave, and \
          the steps below see to what it waits for.",
@@ -176,7 +204,8 @@ pub(super) fn root(site: &RenderedSite) -> Vec<Step> {
 
 /// Has Argo CD sync the rendered objects of each DPU cluster.
 pub(super) fn trees(site: &RenderedSite) -> Vec<Step> {
-    let clusters = site.site.clusters.iter();
+    // With a repository they are among the management cluster's objects.
+    let clusters = site.site.clusters.iter().filter(|_| site.site.argocd.repo_url.is_none());
     let commands = clusters.map(|cluster| {
         let path = format!("{}/clusters/{}", out(site), cluster.name);
         sync(site, &tree_name(site, &cluster.name), &cluster.name, &path)
@@ -190,7 +219,10 @@ pub(super) fn trees(site: &RenderedSite) -> Vec<Step> {
 
 /// Name of the Application that syncs the management cluster's objects.
 pub(super) fn root_name(site: &RenderedSite) -> String {
-    tree_name(site, "management")
+    match site.site.argocd.repo_url {
+        Some(_) => site.name.clone(),
+        None => tree_name(site, "management"),
+    }
 }
 
 /// Name of the Application that syncs a destination's objects.
@@ -206,10 +238,11 @@ fn sync(site: &RenderedSite, name: &str, destination: &str, path: &str) -> Strin
         "kind": "Application",
         "metadata": {"name": name, "namespace": argocd.namespace},
         "spec": {
-            "project": argocd.project,
+            // Only `dpu-render argocd` makes a project of the site's own.
+            "project": site.site.node.text(&["spec", "argocd", "project"]).unwrap_or(DEFAULT),
             "source": {
-                "repoURL": argocd.repo_url.as_deref().unwrap_or("SITES_REPOSITORY"),
-                "targetRevision": argocd.target_revision.as_deref().unwrap_or("HEAD"),
+                "repoURL": "SITES_REPOSITORY",
+                "targetRevision": argocd.revision(),
                 "path": path,
             },
             "destination": {"name": destination},
@@ -221,9 +254,6 @@ fn sync(site: &RenderedSite, name: &str, destination: &str, path: &str) -> Strin
         },
     });
     let text = Line::of("printf %s").word(&application.to_string());
-    let text = match argocd.repo_url {
-        Some(_) => text,
-        None => text.pipe(&Line::of("sed \"s|SITES_REPOSITORY|${SITES_REPOSITORY:?}|\"")),
-    };
+    let text = text.pipe(&Line::of("sed \"s|SITES_REPOSITORY|${SITES_REPOSITORY:?}|\""));
     text.pipe(&super::shell::apply(kubectl())).end()
 }

@@ -75,6 +75,7 @@ const ROWS: &[Row] = &[
     (CNI, install::cni),
     (ARGO_CD, install::argo_cd),
     (ARGO_CD, install::repository),
+    (ARGO_CD, install::plugin),
     (SYSTEM, install::root),
     (SYSTEM, system::operator),
     (SYSTEM, system::external),

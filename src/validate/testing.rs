@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::check;
+use crate::argocd::version::Version;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::node::{Map, Node, Value};
 use crate::render::expand::{Evaluate, Expanded, Input, Scope, SecretNeed};
@@ -72,6 +73,10 @@ pub(super) fn site(objects: &str) -> Case {
             project: "default".into(),
             repo_url: None,
             target_revision: None,
+            plugin: "dpu-render".to_owned(),
+            version: Version::of_release(Release::V24_10),
+            present: false,
+            origin: Origin::NONE,
         },
         agent: None,
         node: Node::map([], Origin::NONE),

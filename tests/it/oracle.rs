@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use dpu_render::argocd::version::Version;
 use dpu_render::diagnostic::{self, Severity};
 use dpu_render::node::Node;
 use dpu_render::render::expand::dpf::{ReleaseDefaults, expand_with};
@@ -229,6 +230,10 @@ fn load(tree: &SourceTree<'_>, case: &Path, operator: bool) -> Case {
             project: "default".to_owned(),
             repo_url: None,
             target_revision: None,
+            plugin: "dpu-render".to_owned(),
+            version: Version::of_release(Release::V24_10),
+            present: false,
+            origin: Origin::NONE,
         },
         agent: None,
         node: empty,

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use dpu_render::argocd::version::Version;
 use dpu_render::diagnostic::{Diagnostic, Severity};
 use dpu_render::node::Node;
 use dpu_render::render::expand::{Evaluate, Expanded, Input, Scope, dpf};
@@ -243,6 +244,10 @@ fn check(folder: &Path) -> Vec<(Checker, Diagnostic)> {
             project: "default".into(),
             repo_url: None,
             target_revision: None,
+            plugin: "dpu-render".to_owned(),
+            version: Version::of_release(Release::V24_10),
+            present: false,
+            origin: Origin::NONE,
         },
         agent: None,
         node: Node::map([], Origin::NONE),

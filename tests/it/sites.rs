@@ -12,13 +12,13 @@ use tempfile::TempDir;
 use crate::golden::tree;
 use crate::program::run;
 
-const SITES: [&str; 3] = ["sites/lab1", "sites/lab1-dpuset", "sites/lab2"];
+pub(crate) const SITES: [&str; 3] = ["sites/lab1", "sites/lab1-dpuset", "sites/lab2"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn files() -> BTreeMap<String, String> {
+pub(crate) fn files() -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     for folder in ["base", "overlays", "sites"] {
         files.extend(tree(&root().join(folder)).into_iter().map(|(path, text)| (format!("{folder}/{path}"), text)));
@@ -45,7 +45,7 @@ impl Files for Shuffled<'_> {
     }
 }
 
-fn render(files: &dyn Files, site: &str) -> RenderedSite {
+pub(crate) fn render(files: &dyn Files, site: &str) -> RenderedSite {
     let repository = Repository::new(files);
     let outcome = repository.render(site, &Options { values: true, ..Options::default() });
     let faults: Vec<String> = outcome.diagnostics.iter().map(|fault| fault.message.clone()).collect();
@@ -92,7 +92,7 @@ fn nothing_is_left_to_evaluate_and_nothing_of_ours_stays() {
 }
 
 /// Schemas straight from the CRDs, not from the table of the program.
-fn crds(folders: &[&str]) -> BTreeMap<(String, String), serde_json::Value> {
+pub(crate) fn crds(folders: &[&str]) -> BTreeMap<(String, String), serde_json::Value> {
     let mut schemas = BTreeMap::new();
     for folder in folders {
         let Some(folder) = crate::shared::shared(&format!("crds/{folder}")) else { continue };
@@ -114,7 +114,7 @@ fn crds(folders: &[&str]) -> BTreeMap<(String, String), serde_json::Value> {
     schemas
 }
 
-fn conforms(value: &serde_json::Value, schema: &serde_json::Value, path: &str, wrong: &mut Vec<String>) {
+pub(crate) fn conforms(value: &serde_json::Value, schema: &serde_json::Value, path: &str, wrong: &mut Vec<String>) {
     use serde_json::Value as Json;
     if schema["x-kubernetes-int-or-string"] == true {
         if !(value.is_i64() || value.is_string()) {

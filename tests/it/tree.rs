@@ -26,7 +26,11 @@ fn object(kind: &str, name: &str, text: &str) -> RenderedObject {
 }
 
 fn destination(destination: Destination, objects: Vec<RenderedObject>) -> RenderedDestination {
-    let values = vec![ValuesFile { name: "ovn".into(), text: "mtu: 1500\n".into() }];
+    let values = vec![ValuesFile {
+        name: "ovn".into(),
+        application: ObjectId::new("argoproj.io", "Application", "a", "dpu-a-ovn"),
+        text: "mtu: 1500\n".into(),
+    }];
     RenderedDestination { destination, objects, values }
 }
 

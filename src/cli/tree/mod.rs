@@ -9,6 +9,8 @@
 mod list;
 mod names;
 
+pub(in crate::cli) use names::escape;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};

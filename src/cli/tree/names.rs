@@ -16,7 +16,7 @@ const MAX_BYTES: usize = 200;
 
 /// `text` as a part of a file name: what is not `a-z`, `0-9`, `.` or `-` becomes `_` and two hex digits per byte, as does
 /// a dot in front. Different texts stay different, on file systems that ignore case too.
-pub(super) fn escape(text: &str) -> String {
+pub(in crate::cli) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for (at, byte) in text.bytes().enumerate() {
         match byte {

@@ -52,6 +52,8 @@ impl Scopes<'_> {
                                     ("project", text(&argocd.project)),
                                     ("repoURL", optional(&argocd.repo_url)),
                                     ("targetRevision", optional(&argocd.target_revision)),
+                                    ("plugin", text(&argocd.plugin)),
+                                    ("version", text(&argocd.version.to_string())),
                                 ],
                                 origin,
                             )),

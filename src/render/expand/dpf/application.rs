@@ -2,8 +2,8 @@
 //!
 //! In: what a service is on a cluster. Out: the objects that make Argo CD install it. Mirrors
 //! `internal/dpuservice/controllers/dpuservice_controller.go` and `internal/argocd`, release v24.10.0-rc.6. On purpose
-//! different outside parity: everything lives in the site's Argo CD namespace, a digest of the content is an annotation,
-//! and beside an operator that keeps its own projects ours are named after the site.
+//! different outside parity: everything lives in the site's Argo CD namespace, a digest of the content is an annotation, a sync
+//! is tried for longer, and beside an operator that keeps its own projects ours are named after the site.
 
 use super::context::{Context, Object, name, namespace};
 use super::names::{ARGO_V1, COMPONENT, SYNC_WAVE, digest};
@@ -79,6 +79,8 @@ impl Frame {
         let text = |value: &str| Node::str(value, origin);
         let yes = || Some(Node::bool(true, origin));
         let automated = Node::map([("prune", yes()), ("selfHeal", yes())], origin);
+        // The namespace may come later than Argo CD tries by itself.
+        let retry = (!cx.parity).then(|| Node::from_json(&cx.input.site.argocd.version.retry(), origin));
         Self {
             api: text(ARGO_V1),
             kind: text("Application"),
@@ -90,7 +92,7 @@ impl Frame {
             wave: cx.wave(service),
             paused: paused.then(|| text("true")),
             projects: [text(&argo.projects[0]), text(&argo.projects[1])],
-            sync_policy: Node::map([("automated", Some(automated))], origin),
+            sync_policy: Node::map([("automated", Some(automated)), ("retry", retry)], origin),
             origin,
         }
     }

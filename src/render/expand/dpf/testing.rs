@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
+use crate::argocd::version::Version;
 use crate::node::Node;
 use crate::render::expand::{Evaluate, Expanded, Input, Scope};
 use crate::render::object::ObjectId;
@@ -47,6 +48,10 @@ pub(super) fn management(objects: &[Json]) -> (BTreeMap<ObjectId, Node>, Site) {
             project: "default".to_owned(),
             repo_url: None,
             target_revision: None,
+            plugin: "dpu-render".to_owned(),
+            version: Version::of_release(Release::V24_10),
+            present: false,
+            origin: Origin::NONE,
         },
         agent: None,
         node: empty(),
