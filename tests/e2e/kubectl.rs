@@ -49,10 +49,15 @@ impl Kubectl {
     /// Applies objects on the server's side, as somebody else than Argo CD.
     pub(crate) fn apply(&self, objects: &[Value]) {
         let text: Vec<String> = objects.iter().map(ToString::to_string).collect();
+        self.apply_text(&text.join("\n"));
+    }
+
+    /// The same, of a stream of YAML or JSON.
+    pub(crate) fn apply_text(&self, text: &str) {
         let arguments = ["apply", "--server-side", "--force-conflicts", "--field-manager=e2e", "--filename=-"];
         let mut command = self.command(&arguments);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(text.join("\n").as_bytes()).unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
         let said = child.wait_with_output().unwrap();
         assert!(said.status.success(), "kubectl apply: {}", String::from_utf8_lossy(&said.stderr));
     }

@@ -25,11 +25,15 @@ fn small(lab: &Lab, name: &str) -> Repository {
     repository
 }
 
-/// What `dpu-render SITE --destination NAME` prints in a checkout.
-pub(crate) fn rendered(checkout: &Path, site: &str, destination: &str) -> BTreeSet<String> {
+/// What the program answers in a checkout.
+pub(crate) fn program(checkout: &Path, arguments: &[&str]) -> String {
     let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_dpu-render"));
-    program.current_dir(checkout).env_clear().args(["--quiet", "--format=json", "--destination", destination, site]);
-    let lines = answer(&mut program);
+    answer(program.current_dir(checkout).env_clear().args(arguments))
+}
+
+/// The objects that it prints for a destination.
+pub(crate) fn rendered(checkout: &Path, site: &str, destination: &str) -> BTreeSet<String> {
+    let lines = program(checkout, &["--quiet", "--format=json", "--destination", destination, site]);
     lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap().to_string()).collect()
 }
 

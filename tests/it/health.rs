@@ -289,7 +289,10 @@ fn each_kind_that_reports_has_a_script_or_a_reason() {
         };
         if ours && crds.iter().any(status) {
             reporting.insert(name.to_owned());
-            assert!(scripts.contains_key(kind) != without.contains(name), "{kind}: a script, or a reason in kinds.yaml");
+            assert!(
+                scripts.contains_key(kind) != without.contains(name),
+                "{kind}: a script, or a reason in kinds.yaml"
+            );
         }
     }
     let unknown: Vec<&&str> = without.iter().filter(|kind| !reporting.contains(**kind)).collect();
