@@ -67,6 +67,8 @@ pub(crate) fn holds(actual: &Value, wanted: &Value) -> bool {
         (Value::Array(actual), Value::Array(wanted)) => {
             actual.len() == wanted.len() && actual.iter().zip(wanted).all(|(actual, wanted)| holds(actual, wanted))
         }
+        // A quantity comes back as a text.
+        (Value::String(actual), Value::Number(wanted)) => *actual == wanted.to_string(),
         _ => actual == wanted,
     }
 }

@@ -80,6 +80,13 @@ impl Kubectl {
         self.run(&[&["patch", "--subresource=status", "--type=merge", "--patch", &patch], &object[..]].concat());
     }
 
+    /// Writes a status in the place of the present one.
+    pub(crate) fn replace_status(&self, kind: &str, namespace: &str, name: &str, status: &Value) {
+        let patch = json!([{"op": "add", "path": "/status", "value": status}]).to_string();
+        let object = ["--namespace", namespace, kind, name];
+        self.run(&[&["patch", "--subresource=status", "--type=json", "--patch", &patch], &object[..]].concat());
+    }
+
     /// Merges into an object.
     pub(crate) fn patch(&self, kind: &str, namespace: &str, name: &str, patch: &Value) {
         self.run(&["patch", "--namespace", namespace, kind, name, "--type=merge", "--patch", &patch.to_string()]);

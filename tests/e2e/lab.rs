@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use serde_json::json;
 
 use crate::argo::{Argo, NAMESPACE, Plugin};
+use crate::charts;
 use crate::cluster::{Cluster, Places, etcd};
 use crate::git::Repository;
 use crate::shared::shared;
@@ -39,6 +40,7 @@ pub(crate) struct Lab {
     pub(crate) management: Cluster,
     pub(crate) dpu: Cluster,
     pub(crate) argo: Argo,
+    _lock: fs::File,
 }
 
 /// The lab; started by the first test that asks.
@@ -61,6 +63,9 @@ impl Lab {
     fn start() -> Self {
         let programs = std::env::var_os("DPU_E2E_BIN").expect("DPU_E2E_BIN is not set: run `make e2e`");
         let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e");
+        // Another run in the same folder ends first.
+        let lock = fs::File::create(scratch.with_extension("lock")).unwrap();
+        lock.lock().unwrap();
         let _ = fs::remove_dir_all(&scratch);
         let places = Places { programs: PathBuf::from(programs), scratch };
         for folder in ["logs", "home", "repositories"] {
@@ -72,6 +77,8 @@ impl Lab {
         let crds = |sets: &[&str]| sets.iter().filter_map(|set| shared(&format!("crds/{set}"))).collect::<Vec<_>>();
         let mut of_management = crds(&["dpf-v24.10", "kamaji"]);
         of_management.push(places.program("argocd").with_file_name("argocd-crds"));
+        management.wait_until_ready(&places);
+        management.kubectl.apply(&charts::crds());
         for (cluster, crds) in [(&management, of_management), (&dpu, crds(&["dpf-v24.10", "nv-ipam"]))] {
             cluster.wait_until_ready(&places);
             if !crds.is_empty() {
@@ -89,7 +96,7 @@ impl Lab {
         for script in &SCRIPTS {
             argo.start_script(&places, script);
         }
-        Self { places, management, dpu, argo }
+        Self { places, management, dpu, argo, _lock: lock }
     }
 
     /// A git repository of a test.

@@ -8,9 +8,13 @@
 mod application;
 mod argo;
 mod cases;
+mod charts;
 mod cluster;
 mod controllers;
 mod git;
+mod health;
+#[path = "../health_cases/mod.rs"]
+mod health_cases;
 mod kubectl;
 mod lab;
 mod plugin;

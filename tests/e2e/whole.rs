@@ -1,7 +1,8 @@
 //! The whole: `sites/lab1` from a git repository into a management cluster and a DPU cluster, by Argo CD and the plugin.
 //!
 //! What is not here is stood in for, and nothing else: charts (nothing is fetched) by folders of plain objects in the test's
-//! repository, and controllers by the status that they write (`controllers.rs`).
+//! repository (their CRDs are there from the start, `charts.rs`), and controllers by the status that they write
+//! (`controllers.rs`).
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,12 +21,6 @@ use crate::wait;
 
 const SITE: &str = "sites/lab1";
 const SITE_FILE: &str = "sites/lab1/site.yaml";
-
-/// The chart that brings the kinds of two objects of the site, as far as they are needed.
-const NETWORK_OPERATOR: [(&str, &str, &str, &str); 2] = [
-    ("mellanox.com", "v1alpha1", "NicClusterPolicy", "Cluster"),
-    ("sriovnetwork.openshift.io", "v1", "SriovNetworkNodePolicy", "Namespaced"),
-];
 
 /// `sites/lab1` and its layers, with charts out of the same repository.
 fn repository(lab: &Lab) -> Repository {
@@ -49,10 +44,6 @@ fn repository(lab: &Lab) -> Repository {
         repository.write(&format!("charts/{application}/config.yaml"), &stand_in.to_string());
     }
     repository.write("sites/lab1/charts.yaml", &patches);
-    for (group, version, kind, scope) in NETWORK_OPERATOR {
-        let crd = crd(group, version, kind, scope).to_string();
-        repository.write(&format!("charts/network-operator/{}.yaml", kind.to_lowercase()), &crd);
-    }
     // Something of the site that reaches the DPU cluster, and a variable that it reads.
     repository.write("sites/lab1/rack.yaml", &uplink("interfaceName: p0", "rack: ${{ vars.rack }}"));
     repository.edit(SITE_FILE, "vars: {testReplicas: 1}", "vars: {testReplicas: 1, rack: r12}");
@@ -88,18 +79,6 @@ fn charts(checkout: &Path) -> Vec<String> {
     charts.map(|object| object["metadata"]["name"].as_str().unwrap().to_owned()).collect()
 }
 
-fn crd(group: &str, version: &str, kind: &str, scope: &str) -> Value {
-    let singular = kind.to_lowercase();
-    let plural = singular.strip_suffix('y').map_or(format!("{singular}s"), |stem| format!("{stem}ies"));
-    let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{plural}.{group}")},
-        "spec": {"group": group, "scope": scope, "names": {"kind": kind, "plural": plural, "singular": singular},
-            "versions": [{"name": version, "served": true, "storage": true, "schema": schema, "subresources": {"status": {}}}]},
-    })
-}
-
 /// The site's two plugin Applications.
 struct Site {
     lab: &'static Lab,
@@ -131,16 +110,6 @@ impl Site {
                 if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n\n")) }
             },
         );
-    }
-
-    /// Argo CD 3.2 can miss that a CRD was established while it learns of the kind, and sees it when it looks at the Application
-    /// the next time, every two to three minutes. Nobody waits for that here.
-    fn look_again_at_crds(&self) {
-        let application = Application::named(self.lab, "network-operator");
-        let status = application.status();
-        if status["operationState"]["phase"] == "Succeeded" && status["health"]["status"] == "Progressing" {
-            application.refresh("normal");
-        }
     }
 
     /// What is wrong with each of the site's Applications: these two, and those that the first one made.
