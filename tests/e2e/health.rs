@@ -45,19 +45,20 @@ fn every_case_in_the_lua_of_argo_cd() {
     assert!(found.is_empty(), "{} of {}:\n{}", found.len(), cases.len(), found.join("\n"));
 }
 
-/// The object without what only a server writes, and the generation that its status speaks of.
-fn as_applied(case: &Case) -> (Value, i64) {
+/// The object without what only a server writes.
+fn as_applied(case: &Case) -> Value {
     let mut object = case.object.to_json();
-    let generation = object["metadata"]["generation"].as_i64().unwrap_or(1);
     let metadata = json!({"name": format!("health-{}", case.kind.to_lowercase()), "namespace": "default"});
     object["metadata"] = metadata;
     object.as_object_mut().unwrap().remove("status");
-    (object, generation)
+    object
 }
 
 /// The status of a case, speaking of the generation that the object has here.
-fn status(case: &Case, written: i64, here: i64) -> Value {
-    let mut status = case.object.to_json()["status"].take();
+fn status(case: &Case, here: i64) -> Value {
+    let mut object = case.object.to_json();
+    let written = object["metadata"]["generation"].as_i64().unwrap_or(1);
+    let mut status = object["status"].take();
     if let Some(observed) = status["observedGeneration"].as_i64() {
         status["observedGeneration"] = json!(observed + here - written);
     }
@@ -74,17 +75,16 @@ fn through_the_states(group: &str, kind: &str) {
         all().into_iter().filter(|case| (&*case.group, &*case.kind, &*case.of) == (group, kind, "v24.10")).collect();
     assert!(cases.len() >= 4, "{kind}: {}", cases.len());
     let repository = lab.repository(&format!("health-{}", kind.to_lowercase()));
-    let (object, written) = as_applied(&cases[0]);
-    repository.write("objects/object.yaml", &object.to_string());
+    repository.write("objects/object.yaml", &as_applied(&cases[0]).to_string());
     let commit = repository.commit("an object");
     let name = format!("health-{}", kind.to_lowercase());
     let source = json!({"repoURL": repository.url(), "targetRevision": "main", "path": "objects"});
     let application = Application::create(lab, &Spec::new(&name, source).automated());
-    application.wait_synced(&commit, "Progressing");
+    application.wait("the object applied", 60, |status| status["sync"]["status"] == "Synced");
     let (kubectl, kind) = (&lab.management.kubectl, format!("{kind}.{group}"));
     for case in &cases {
         let here = kubectl.get(&kind, "default", &name).unwrap()["metadata"]["generation"].as_i64().unwrap();
-        kubectl.replace_status(&kind, "default", &name, &status(case, written, here));
+        kubectl.replace_status(&kind, "default", &name, &status(case, here));
         application.wait_synced(&commit, &case.status);
     }
 }

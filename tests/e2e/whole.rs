@@ -85,14 +85,16 @@ struct Site {
     repository: Repository,
     root: Application,
     dpu: Application,
+    /// Names of those that install a chart.
+    charts: Vec<String>,
 }
 
 impl Site {
     /// Commits, has both look, and waits until they are there, the controllers answering meanwhile.
     fn commit(&self, message: &str) -> String {
         let commit = self.repository.commit(message);
-        for name in charts(self.repository.path()) {
-            Application::named(self.lab, &name).refresh("normal");
+        for name in &self.charts {
+            Application::named(self.lab, name).refresh("normal");
         }
         self.root.refresh("normal");
         self.dpu.refresh("normal");
@@ -114,7 +116,7 @@ impl Site {
 
     /// What is wrong with each of the site's Applications: these two, and those that the first one made.
     fn applications(&self, commit: &str) -> Vec<String> {
-        let mut names: Vec<String> = charts(self.repository.path());
+        let mut names = self.charts.clone();
         names.extend([self.root.name.clone(), self.dpu.name.clone()]);
         let all = self.lab.management.kubectl.list("applications.argoproj.io", NAMESPACE);
         let status = |name: &String| {
@@ -171,11 +173,13 @@ fn a_site_from_git_to_both_clusters() {
     let lab = lab();
     let repository = repository(lab);
     let first = repository.commit("the site");
+    let charts = charts(repository.path());
     let site = Site {
         lab,
         repository,
         root: Application::named(lab, "lab1"),
         dpu: Application::named(lab, "lab1-dpu-cplane-tenant1"),
+        charts,
     };
     lab.management.kubectl.apply_text(&program(site.repository.path(), &["argocd", SITE]));
 
