@@ -4,7 +4,8 @@
 //! files ─ source::SourceTree ─ yaml::read ─▶ node::Node
 //! base, overlays, site ─ render::layer (merge, provenance, ${{ }}) ─▶ one set of objects
 //!   ─ schema (fields of the release) ─ render::expand (what the operators would create) ─▶ objects per cluster
-//!   ─ validate (rules) ─ render::emit (order, text) ─▶ stream, tree or JSON, written by cli
+//!   ─ argocd (Applications, guards, least numbers) ─ validate (rules) ─ render::emit (order, text)
+//!   ─▶ stream, tree or JSON, written by cli
 //! ```
 //!
 //! Everything but `cli` is pure: no clock, no environment, no file system, no randomness.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::paths;
-use crate::node::Node;
+use crate::node::{self, Node};
 use crate::render::object::{Destination, ObjectId};
 use crate::site::Site;
 use crate::source::Origin;
@@ -41,6 +41,10 @@ impl Needs {
             if node.has_null() {
                 return true;
             }
+            // JSON takes less than eight times this, and annotations count twice.
+            if bulk(node, MAX_ANNOTATIONS / 16) <= MAX_ANNOTATIONS / 16 {
+                return false;
+            }
             text.clear();
             write::json(node, &mut text);
             let other = node.fields(&["metadata", "annotations"]).iter();
@@ -62,6 +66,19 @@ impl Needs {
         let server_side = self.server_side.then_some("ServerSideApply=true");
         // What a controller writes, `ignoreDifferences` leaves to it.
         json!(["RespectIgnoreDifferences=true"].into_iter().chain(server_side).collect::<Vec<_>>())
+    }
+}
+
+/// How much text an object holds, roughly, counted little further than `most`.
+fn bulk(node: &Node, most: usize) -> usize {
+    let add = |sum: usize, key: usize, child: &Node| {
+        if sum > most { sum } else { sum + key + bulk(child, most - sum) }
+    };
+    match node.value() {
+        node::Value::Str(text) => 8 + text.len(),
+        node::Value::List(items) => items.iter().fold(8, |sum, item| add(sum, 0, item)),
+        node::Value::Map(map) => map.iter().fold(8, |sum, (key, child)| add(sum, key.len(), child)),
+        _ => 8,
     }
 }
 
@@ -165,4 +182,29 @@ fn wave(name: &str, namespace: &str, management: &BTreeMap<ObjectId, Node>) -> i
 #[must_use]
 pub fn node(value: &Value) -> Node {
     Node::from_json(value, Origin::NONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn needs(object: &Value) -> bool {
+        Needs::of([&node(object)]).server_side
+    }
+
+    #[test]
+    fn what_does_not_fit_into_an_annotation_is_applied_by_the_server() {
+        let map = |data: String| json!({"kind": "ConfigMap", "data": {"a": data}});
+        let own = map(String::new()).to_string().len();
+        assert!(!needs(&map("x".repeat(MAX_ANNOTATIONS - own))));
+        assert!(needs(&map("x".repeat(MAX_ANNOTATIONS - own + 1))));
+        // Six bytes each in JSON.
+        assert!(needs(&map("\u{1}".repeat(MAX_ANNOTATIONS / 6))));
+        assert!(!needs(&map("\u{1}".repeat(MAX_ANNOTATIONS / 7))));
+        // An annotation of its own counts, and so does its copy.
+        let annotated =
+            |less: usize| json!({"metadata": {"annotations": {"a": "x".repeat(MAX_ANNOTATIONS / 2 - less)}}});
+        assert!(needs(&annotated(10)) && !needs(&annotated(30)));
+        assert!(needs(&json!({"spec": [{"values": {"off": null}}]})));
+    }
 }

@@ -67,13 +67,16 @@ impl Member {
 /// Name of the ApplicationSet.
 pub const SET: &str = "dpu-render-sites";
 
+/// A field that the sites of one set share: its name and its value.
+type Field = (&'static str, fn(&Site) -> String);
+
 /// One ApplicationSet in place of the root Applications.
 ///
 /// # Errors
 /// Where two of the sites cannot have their Applications of one template: which, and what differs.
 pub fn application_set(sites: &[Member]) -> Result<Option<Value>, String> {
     let Some(first) = sites.first() else { return Ok(None) };
-    let same: [(&str, fn(&Site) -> String); 5] = [
+    let same: [Field; 5] = [
         ("argocd.namespace", |site| site.argocd.namespace.clone()),
         ("argocd.managementCluster", |site| site.argocd.management_cluster.clone()),
         ("argocd.repoURL", |site| site.argocd.repo_url.clone().unwrap_or_default()),

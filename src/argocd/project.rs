@@ -81,7 +81,7 @@ impl Fence {
         if let [site] = &*sites {
             metadata["labels"] = json!({SITE_LABEL: site});
         }
-        json!({
+        let mut project = json!({
             "apiVersion": API,
             "kind": "AppProject",
             "metadata": metadata,
@@ -92,6 +92,11 @@ impl Fence {
                 "clusterResourceWhitelist": kinds(&self.cluster_kinds),
                 "namespaceResourceWhitelist": kinds(&self.namespaced_kinds),
             },
-        })
+        });
+        if self.namespaced_kinds.is_empty() {
+            // An empty list is lost on the way, and no list allows everything.
+            project["spec"]["namespaceResourceBlacklist"] = json!([{"group": "*", "kind": "*"}]);
+        }
+        project
     }
 }

@@ -39,8 +39,8 @@ pub fn applications(
     let management = rendered.destinations.iter().filter(|one| one.destination == Destination::Management);
     for object in management.flat_map(|one| &one.objects).filter(|object| left_out(&object.id)) {
         // Those of the DPU clusters' objects are the trees above.
-        let plugin = object.node.at(&["spec", "source", "plugin"]);
-        if plugin.is_some_and(|plugin| plugin.text(&["name"]) == Some(&rendered.site.argocd.plugin)) {
+        let ours = object.node.text(&["metadata", "labels", SITE_LABEL]) == Some(&rendered.name);
+        if ours && object.node.at(&["spec", "source", "plugin"]).is_some() {
             continue;
         }
         let file = values.iter().find(|(id, _)| **id == *object.id).map(|(_, file)| file.as_str());

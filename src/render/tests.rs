@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::finish::add;
 use super::*;
 use crate::source::FileError;
 

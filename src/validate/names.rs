@@ -10,8 +10,22 @@ use super::view::{PROVISIONING, SVC, did_you_mean, place};
 use crate::diagnostic::Diagnostic;
 use crate::node::{EXPRESSION, Node};
 use crate::render::object::ObjectId;
-use crate::site::Release;
+use crate::site::{Release, Site};
 use crate::source::Origin;
+
+/// The site's name becomes that of its Application, and a label.
+fn site_name_fault(site: &Site) -> Option<Diagnostic> {
+    site.argocd.repo_url.as_ref()?;
+    let why = dns_label_fault(&site.name).or((site.name.len() > LABEL).then_some("it has more than 63 characters"))?;
+    let origin = site.node.at(&["metadata", "name"]).map_or(site.node.origin(), Node::origin);
+    let message = format!("`{}` cannot be the name of a site that Argo CD reads", site.name);
+    let fault = Diagnostic::error("name-invalid", origin, message).label(why);
+    Some(
+        fault
+            .note("its Application is named so")
+            .help_if(as_dns_name(&site.name).map(|better| format!("write `{better}`"))),
+    )
+}
 
 /// Characters that the API server refuses.
 pub(super) fn name_invalid(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
@@ -41,6 +55,7 @@ pub(super) fn name_invalid(context: &Context<'_>, faults: &mut Vec<Diagnostic>) 
     for (id, node) in context.written() {
         one(id, node);
     }
+    faults.extend(site_name_fault(context.site));
     for deployment in &context.deployments {
         for service in &deployment.services {
             if let Some(why) = dns_label_fault(&service.key) {

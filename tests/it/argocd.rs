@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
 
+use dpu_render::argocd::guard::GUARDED;
 use dpu_render::argocd::paths::{ANNOTATION, common_root};
 use dpu_render::render::{Options, Repository};
 use dpu_render::source::{FileError, Files};
@@ -382,4 +383,31 @@ fn with_parity_the_applications_of_clusters_are_applied_by_hand() {
         .map(|line| serde_json::from_str::<Json>(line).unwrap()["metadata"]["name"].to_string())
         .collect();
     assert_eq!(names, ["\"a\"", "\"a\"", "\"a-dpu-a\""]);
+}
+
+#[test]
+fn people_are_told_of_every_guard() {
+    let text = fs::read_to_string(Path::new(ROOT).join("plugin/README.md")).unwrap();
+    let start = text.find("* **Guards.**").unwrap();
+    let words: BTreeSet<&str> = text[start..].split(|c: char| !c.is_alphanumeric()).collect();
+    let missing: Vec<&str> = GUARDED.iter().map(|row| row.kind).filter(|kind| !words.contains(kind)).collect();
+    assert!(missing.is_empty(), "plugin/README.md does not name {missing:?}");
+}
+
+#[test]
+fn an_inventory_that_lies_elsewhere_is_watched_too() {
+    let site = SITE
+        .replace("NAME", "a")
+        .replace("  mode:", "  layers: [base/x, base]\n  inventory: shared/lab/all.yaml\n  mode:");
+    let there = folder(&[
+        ("sites/a/site.yaml", &site),
+        ("base/x/object.yaml", &OBJECT.replace("NAME", "one")),
+        (
+            "shared/lab/all.yaml",
+            "apiVersion: dpu-render.dev/v1alpha1\nkind: Inventory\nmetadata: {name: a}\nspec: {hosts: []}\n",
+        ),
+    ]);
+    let said = argocd(there.path(), &["sites/a"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.contains("manifest-generate-paths: /base;/shared/lab/all.yaml;.\n"), "{}", said.out);
 }
