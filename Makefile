@@ -2,9 +2,9 @@
 
 PYTHON ?= python3
 
-.PHONY: test lint bless bench e2e image python go-readers
+.PHONY: test lint bless bench e2e image python go-readers kustomize
 
-test: lint python go-readers
+test: lint python go-readers kustomize
 	cargo test --locked --no-fail-fast
 
 lint:
@@ -47,3 +47,19 @@ go-readers: target/readers-go
 target/readers-go: tests/readers-go/main.go tests/readers-go/go.mod tests/readers-go/go.sum
 	@command -v go >/dev/null || { echo "go is missing: install Go 1.26 or later and run make go-readers" >&2; exit 1; }
 	cd tests/readers-go && CGO_ENABLED=0 GOFLAGS='-mod=readonly -trimpath -buildvcs=false' go build -o ../../$@ .
+
+# kustomize, and Argo CD's own manifests to put the plugin into.
+KUSTOMIZE := 5.7.1
+ARGOCD := $(shell sed -n 's,.*github.com/argoproj/argo-cd/v3 \(v[0-9.]*\).*,\1,p' tests/e2e/stack/go.mod)
+
+kustomize: target/kustomize target/argo-cd-$(ARGOCD).yaml
+
+target/kustomize:
+	@command -v go >/dev/null || { echo "go is missing: install Go 1.26 or later and run make kustomize" >&2; exit 1; }
+	GOBIN=$(CURDIR)/target CGO_ENABLED=0 GOFLAGS=-trimpath go install sigs.k8s.io/kustomize/kustomize/v5@v$(KUSTOMIZE)
+
+target/argo-cd-$(ARGOCD).yaml:
+	@command -v go >/dev/null || { echo "go is missing: install Go 1.26 or later and run make kustomize" >&2; exit 1; }
+	mkdir -p target
+	cp "$$(go mod download -json github.com/argoproj/argo-cd/v3@$(ARGOCD) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p')/manifests/core-install.yaml" $@.new
+	chmod u+w $@.new && mv $@.new $@

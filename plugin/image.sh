@@ -1,12 +1,28 @@
 #!/usr/bin/env bash
 # Builds the plugin's image with buildah out of nothing but this checkout, and runs it as Argo CD's pod does: uid 999, read-only
-# root, no network. Pulls nothing; the image lands in buildah's own storage. Needs root; `make image` calls it.
+# root, no network. Pulls nothing; the image lands in root's buildah storage. `make image` calls it; whoever is not root builds
+# the program himself, and sudo does the rest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 fail() { echo "make image: $*" >&2; exit 1; }
 
-[ "$(id -u)" = 0 ] || fail "run it as root: it installs buildah where that is missing, and mounts what it built"
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+image=${IMAGE:-localhost/dpu-render:$version}
+program=${1-}
+if [ -z "$program" ]; then
+  host=$(rustc -vV | sed -n 's/^host: //p')
+  # With a target of its own, the flag does not reach the macros that run in the compiler.
+  RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_RELEASE_STRIP=symbols \
+    cargo build --release --locked --quiet --target "$host" --bin dpu-render
+  program=${CARGO_TARGET_DIR:-target}/$host/release/dpu-render
+fi
+ldd "$program" 2>&1 | grep -Eq "statically linked|not a dynamic executable" || fail "$program is not static"
+
+if [ "$(id -u)" != 0 ]; then
+  command -v sudo >/dev/null || fail "run it as root: it mounts what it builds"
+  exec sudo "IMAGE=$image" "$PWD/plugin/image.sh" "$program"
+fi
 if ! command -v buildah >/dev/null; then
   command -v apt-get >/dev/null || fail "buildah is missing: install it"
   { apt-get update -q && apt-get install -q -y --no-install-recommends buildah; } >/dev/null ||
@@ -16,9 +32,6 @@ fi
 export BUILDAH_ISOLATION=chroot
 buildah info >/dev/null 2>&1 || export STORAGE_DRIVER=vfs
 
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
-host=$(rustc -vV | sed -n 's/^host: //p')
-image=${IMAGE:-localhost/dpu-render:$version}
 work=$(mktemp -d)
 container=
 
@@ -27,12 +40,6 @@ clean() {
   rm -rf "$work"
 }
 trap clean EXIT
-
-# With a target of its own, the flag does not reach the macros that run in the compiler.
-RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_RELEASE_STRIP=symbols \
-  cargo build --release --locked --quiet --target "$host" --bin dpu-render
-program=${CARGO_TARGET_DIR:-target}/$host/release/dpu-render
-ldd "$program" 2>&1 | grep -Eq "statically linked|not a dynamic executable" || fail "$program is not static"
 
 mkdir "$work/context" "$work/root"
 install -m 755 "$program" "$work/context/dpu-render"

@@ -183,7 +183,9 @@ fn crds() -> Option<&'static Crds> {
 fn read_crds(folder: &Path) -> Crds {
     let mut found = Crds::new();
     for entry in walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap) {
-        if entry.path().extension().is_some_and(|extension| extension == "yaml") {
+        let path = entry.path().to_str().unwrap();
+        let concerns = ["/dpf-v", "/kamaji/", "/nv-ipam/", "/application-crd"].iter().any(|part| path.contains(part));
+        if concerns && path.ends_with(".yaml") {
             let of = entry.path().parent().unwrap().file_name().unwrap().to_str().unwrap();
             let of = of.trim_start_matches("dpf-").trim_end_matches("-nightly").trim_end_matches("-dev").to_owned();
             let crd = crd(entry.path());

@@ -18,6 +18,7 @@ mod health;
 #[path = "../health_cases/mod.rs"]
 mod health_cases;
 mod hostile;
+mod kustomize;
 mod mutations;
 mod oracle;
 mod parity;
@@ -27,6 +28,7 @@ mod plugin_cases;
 mod plugin_files;
 mod program;
 mod readers;
+mod recipes;
 mod rejected;
 mod schema;
 mod shared;
