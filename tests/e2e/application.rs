@@ -128,7 +128,11 @@ impl Application {
 
     /// Has Argo CD look again: `normal`, or `hard`, which also forgets what it has in its cache.
     pub(crate) fn refresh(&self, how: &str) {
-        let annotations = json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": how}}});
+        self.annotate("argocd.argoproj.io/refresh", how);
+    }
+
+    pub(crate) fn annotate(&self, key: &str, value: &str) {
+        let annotations = json!({"metadata": {"annotations": {key: value}}});
         self.lab.management.kubectl.patch("applications.argoproj.io", NAMESPACE, &self.name, &annotations);
     }
 }

@@ -164,7 +164,7 @@ impl Argo {
         wait::until(
             &format!("the socket of {name}"),
             30,
-            || tails(&[log.clone()]),
+            || tails(std::slice::from_ref(&log)),
             || socket.exists().then_some(()).ok_or_else(|| format!("no {}", socket.display())),
         );
     }

@@ -54,6 +54,11 @@ impl Repository {
         symlink(target, path).unwrap();
     }
 
+    /// Takes a file away.
+    pub(crate) fn remove(&self, path: &str) {
+        fs::remove_file(self.folder.join(path)).unwrap();
+    }
+
     /// Replaces a text that a file must hold.
     pub(crate) fn edit(&self, path: &str, old: &str, new: &str) {
         let path = self.folder.join(path);
@@ -67,16 +72,6 @@ impl Repository {
         self.git(&["add", "--all", "."]);
         self.git(&["commit", "--quiet", "--message", message]);
         self.git(&["rev-parse", "HEAD"]).trim().to_owned()
-    }
-
-    /// Goes to a branch of this name, made from where we are.
-    pub(crate) fn branch(&self, name: &str) {
-        self.git(&["checkout", "--quiet", "-b", name]);
-    }
-
-    /// Goes to a branch there is.
-    pub(crate) fn checkout(&self, name: &str) {
-        self.git(&["checkout", "--quiet", name]);
     }
 
     fn git(&self, arguments: &[&str]) -> String {

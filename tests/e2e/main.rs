@@ -21,6 +21,7 @@ mod plugin;
 #[path = "../plugin_cases/mod.rs"]
 mod plugin_cases;
 mod process;
+mod safety;
 #[path = "../it/shared.rs"]
 mod shared;
 mod wait;

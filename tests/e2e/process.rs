@@ -12,6 +12,7 @@ pub(crate) fn command(program: &Path, home: &Path) -> Command {
 }
 
 /// Starts a program that runs until the lab ends; what it says goes into the log.
+#[expect(clippy::zombie_processes, reason = "it ends with the lab")]
 pub(crate) fn start(command: &mut Command, log: &Path) {
     let file = File::create(log).unwrap();
     let child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn();

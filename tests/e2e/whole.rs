@@ -46,7 +46,7 @@ fn repository(lab: &Lab) -> Repository {
     repository.write("sites/lab1/charts.yaml", &patches);
     // Something of the site that reaches the DPU cluster, and a variable that it reads.
     repository.write("sites/lab1/rack.yaml", &uplink("interfaceName: p0", "rack: ${{ vars.rack }}"));
-    repository.edit(SITE_FILE, "vars: {testReplicas: 1}", "vars: {testReplicas: 1, rack: r12}");
+    repository.edit(SITE_FILE, "    testReplicas:", "    rack: r12\n    testReplicas:");
     repository
 }
 
