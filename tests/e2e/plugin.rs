@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
@@ -239,7 +240,8 @@ fn a_plugin_nobody_waits_for_is_killed() {
     spec.labels.insert("e2e", "cancelled");
     Application::create(lab, &spec);
     let out = lab.argo.record().join("cancelled.json");
-    let mut client = lab.argo.reconcile("e2e=cancelled", &out).spawn().unwrap();
+    let mut client = lab.argo.reconcile("e2e=cancelled", &out);
+    let mut client = client.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let pids = slow(lab, "cancelled");
     client.kill().unwrap();
     client.wait().unwrap();
