@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 
-.PHONY: test lint bless bench image python go-readers kustomize
+.PHONY: test lint bless bench e2e image python go-readers kustomize
 
 test: lint python go-readers kustomize
 	cargo test --locked --no-fail-fast
@@ -15,6 +15,14 @@ lint:
 # Writes what the golden cases expect anew; read the difference before it is committed.
 bless:
 	DPU_RENDER_BLESS=1 cargo test --locked --test it -- argocd golden steps
+
+# The real Argo CD and API servers. They are built once (tests/e2e/stack), run without a network, and end with the tests.
+# One test: make e2e TEST=its_name.
+e2e:
+	tests/e2e/packages.sh
+	cargo test --locked --test e2e --no-run
+	bin=$${DPU_E2E_BIN:-$$(tests/e2e/stack/ready.sh)} && DPU_E2E_BIN=$$bin tests/e2e/lab.sh \
+		cargo test --locked --offline --test e2e -- --include-ignored $(TEST)
 
 # The plugin's image for Argo CD, built and run; as root.
 image:

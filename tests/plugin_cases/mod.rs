@@ -240,7 +240,7 @@ impl Case {
                         "CMP processing failed for application \"{application}\": error generating manifests in cmp: \
                          rpc error: code = Unknown desc = error generating manifests: "
                     ),
-                    Verb::Parameters => "failed to get parameter announcement: rpc error: code = Unknown desc = \
+                    Verb::Parameters => "failed to populate plugin app details: failed to get parameter announcement: rpc error: code = Unknown desc = \
                          get parameters announcement error: error executing dynamic parameter output command: "
                         .to_owned(),
                 };
@@ -248,8 +248,8 @@ impl Case {
                 (format!("{on_the_way}`{argv}` failed exit status {code}: {text}"), stderr)
             }
         };
-        // The form of the parameters is asked by people and not by the controller.
-        let prefix = if self.verb == Verb::Generate { PREFIX } else { "rpc error: code = Unknown desc = " };
+        // The form of the parameters is asked by people and not by the controller: the API tells the error alone.
+        let prefix = if self.verb == Verb::Generate { PREFIX } else { "" };
         Some(Said { text: format!("{prefix}{chain}"), whole: said.whole })
     }
 }

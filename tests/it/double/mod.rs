@@ -161,7 +161,9 @@ impl ArgoCd {
             });
             list.map_err(|error| format!("get parameters announcement error: {error}"))
         });
-        announced.map_err(|error| format!("{UNKNOWN}failed to get parameter announcement: {UNKNOWN}{error}"))
+        announced.map_err(|error| {
+            format!("failed to populate plugin app details: failed to get parameter announcement: {UNKNOWN}{error}")
+        })
     }
 
     /// By the name of the socket, to the letter.
