@@ -59,4 +59,7 @@ local health = status.health or {}
 if health.status == nil or health.status == "Missing" or health.status == "Unknown" then
   return progressing("health: " .. (health.status or "not known yet"))
 end
+if health.status == "Degraded" then
+  return progressing("degraded" .. (health.message and ": " .. health.message or ""))
+end
 return { status = health.status, message = health.message or "" }

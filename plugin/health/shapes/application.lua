@@ -1,8 +1,10 @@
 -- An Application inside another one: sync waves then wait across Applications.
 --
 -- Healthy is only what was compared with its present source, has nothing left to sync, and reports itself healthy. A sync that
--- failed is not repeated for the same commit: Degraded ends the outer sync too, which would wait for ever. Unknown and Missing
--- become Progressing: Argo CD leaves them out where it sums up the health of the outer Application.
+-- failed is not repeated for the same commit: Degraded ends the outer sync too, which would wait for ever. An Application that is
+-- degraded but synced may recover without anybody, as one does whose CRDs are not established yet: Degraded would fail the outer
+-- sync for it, so it is waited for. Unknown and Missing become Progressing: Argo CD leaves them out where it sums up the health
+-- of the outer Application.
 local status = obj.status or {}
 local sync = status.sync or {}
 local last = status.operationState or {}
@@ -64,5 +66,8 @@ end
 local health = status.health or {}
 if health.status == nil or health.status == "Missing" or health.status == "Unknown" then
   return progressing("health: " .. (health.status or "not known yet"))
+end
+if health.status == "Degraded" then
+  return progressing("degraded" .. (health.message and ": " .. health.message or ""))
 end
 return { status = health.status, message = health.message or "" }
