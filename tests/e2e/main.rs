@@ -22,6 +22,7 @@ mod plugin;
 mod plugin_cases;
 mod process;
 mod safety;
+mod sets;
 #[path = "../it/shared.rs"]
 mod shared;
 mod wait;
