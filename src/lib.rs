@@ -9,6 +9,8 @@
 //!
 //! Everything but `cli` is pure: no clock, no environment, no file system, no randomness.
 
+#[cfg(feature = "agent")]
+pub mod agent;
 pub mod cli;
 pub mod diagnostic;
 pub mod node;
