@@ -7,8 +7,10 @@
 //!   ─ validate (rules) ─ render::emit (order, text) ─▶ stream, tree or JSON, written by cli
 //! ```
 //!
-//! Everything but `cli` is pure: no clock, no environment, no file system, no randomness.
+//! Everything but `cli` and the agent's connections is pure: no clock, no environment, no file system, no randomness.
 
+#[cfg(feature = "agent")]
+pub mod agent;
 pub mod cli;
 pub mod diagnostic;
 pub mod node;
