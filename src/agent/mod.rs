@@ -10,7 +10,12 @@
 //! plan. Out of the process reach only the modules named `connection`, `sources` and `writer`.
 
 pub mod api;
+pub mod crd;
 pub mod desired;
 pub mod flow;
 pub mod hash;
 pub mod observed;
+pub mod sets;
+pub mod sources;
+pub mod status;
+pub mod writer;
