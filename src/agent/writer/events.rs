@@ -1,7 +1,7 @@
 //! EDGE: Events, for people who look at an object.
 //!
 //! In: [`Happening`]s. Out: Events (`events.k8s.io/v1`) beside the objects. Touches the network. The same again within
-//! [`QUIET`] is not sent; after that it counts up the Event that is there.
+//! [`QUIET`] is not sent; what has the same object and reason counts up the Event that is there.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
