@@ -4,7 +4,7 @@
 
 use super::conditions::{self, Aspect};
 use super::interfaces::down_by_name;
-use super::{FlowFacts, Facts, Seen};
+use super::{Facts, FlowFacts, Seen};
 use crate::agent::crd::details::{ChainDetails, Flows, MOST, SwitchPort, SwitchPorts};
 use crate::agent::crd::node::ChainEntry;
 use crate::agent::desired::{DesiredChain, DesiredPort, Place, Problem};
@@ -16,7 +16,7 @@ pub const RECONCILED: &str = "ServiceChainReconciled";
 /// Every port that was found carries traffic.
 pub const PORTS_UP: &str = "PortsUp";
 /// Ports in the lists of all chains together.
-const MOST_PORTS: usize = 2048;
+const MOST_PORTS: usize = 1024;
 
 /// One for each chain.
 pub(super) fn entries(facts: &Facts<'_>, before: &[ChainEntry], now: &str) -> Vec<ChainEntry> {
@@ -135,9 +135,10 @@ fn aspects(chain: &DesiredChain, switches: &[Vec<Port>], facts: &Facts<'_>) -> V
 
 /// The first port of which this is wrong, and how many there are.
 fn first<'p>(switches: &'p [Vec<Port>], of: impl Fn(&'p Port) -> Option<&'p Problem>) -> Option<(Problem, usize)> {
-    let numbered = switches.iter().enumerate().flat_map(|(switch, ports)| {
-        ports.iter().enumerate().map(move |(index, port)| (switch, index, port))
-    });
+    let numbered = switches
+        .iter()
+        .enumerate()
+        .flat_map(|(switch, ports)| ports.iter().enumerate().map(move |(index, port)| (switch, index, port)));
     let mut wrong = numbered.filter_map(|(switch, index, port)| Some((switch, index, of(port)?)));
     let (switch, index, problem) = wrong.next()?;
     let more = wrong.count();

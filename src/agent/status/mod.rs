@@ -20,7 +20,8 @@ use super::api::Key;
 use super::crd::details::{Condition, MOST, Truth};
 use super::crd::interface::InterfaceStatus;
 use super::crd::node::{
-    Agent, ChainEntry, ChainSample, Conflict, InterfaceEntry, NodeStatus, Omitted, Sample, Summary, SwitchStatus, Trouble,
+    Agent, ChainEntry, ChainSample, Conflict, InterfaceEntry, NodeStatus, Omitted, Sample, Summary, SwitchStatus,
+    Trouble,
 };
 use super::desired::{Desired, Problem};
 use super::observed::Observed;
