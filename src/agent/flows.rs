@@ -16,7 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::api::Key;
-use super::flow::{Action, Flow, Learn, LearnLoad, LearnMatch, Match, VlanMatch};
+use super::flow::{Action, EthMatch, Flow, Learn, LearnLoad, LearnMatch, LearnOutput, Mac, Match, VlanMatch};
 use super::hash;
 
 /// Table that ports come in by.
@@ -30,8 +30,8 @@ const PORT_VLAN: u16 = 41;
 const MANY: u16 = 3;
 const LEARNED: u16 = 2;
 const UNKNOWN: u16 = 1;
-/// The bit that tells addresses of many.
-const GROUP: [u8; 6] = [1, 0, 0, 0, 0, 0];
+/// `vlan_tci` with a tag.
+const TAG: u16 = 0x1000;
 /// Seconds that an address is known without being seen, as in DPF.
 const FORGET: u16 = 10;
 /// Addresses that are known of a chain: the switch counts the flows of the cookie (`limit`, OVS 2.8).
@@ -81,8 +81,10 @@ pub fn flows(switches: &[Switch]) -> Vec<Flow> {
                 for (member, came_by) in members.iter().zip(0..) {
                     let port = Port { cookie: switch.cookie, member: *member, number, came_by };
                     flows.push(port.take_in(learns));
-                    let to_many = Some((GROUP, GROUP));
-                    flows.extend([(MANY, to_many), (UNKNOWN, None)].map(|(priority, to)| port.flood(members, priority, to)));
+                    let to_many = Some(EthMatch::GROUP);
+                    flows.extend(
+                        [(MANY, to_many), (UNKNOWN, None)].map(|(priority, to)| port.flood(members, priority, to)),
+                    );
                 }
             }
         }
@@ -91,40 +93,43 @@ pub fn flows(switches: &[Switch]) -> Vec<Flow> {
     flows
 }
 
+/// A flow that learns: by which port, and what.
+pub type Learner<'f> = (u32, &'f Learn);
+
 /// How flows learn.
 #[must_use]
-pub fn learners(flows: &[Flow]) -> Vec<&Learn> {
-    let learns = |action: &'_ Action| matches!(action, Action::Learn(_));
-    let actions = flows.iter().flat_map(|flow| flow.actions.iter().filter(|action| learns(action)));
-    actions
-        .filter_map(|action| match action {
-            Action::Learn(learn) => Some(learn),
-            _ => None,
-        })
-        .collect()
+pub fn learners(flows: &[Flow]) -> Vec<Learner<'_>> {
+    let mut found = Vec::new();
+    for flow in flows {
+        for action in &flow.actions {
+            if let (Action::Learn(learn), Some(port)) = (action, flow.matches.in_port) {
+                found.push((port, learn));
+            }
+        }
+    }
+    found
 }
 
 /// Whether one of these may have made the flow.
 #[must_use]
-pub fn is_learned(flow: &Flow, learners: &[&Learn]) -> bool {
-    let made = |learn: &&Learn| {
-        let actions = learn.loads.iter().flat_map(|load| match load {
-            LearnLoad::PushVlan(id) => [Action::PushVlan, Action::SetVlan(*id)],
+pub fn is_learned(flow: &Flow, learners: &[Learner<'_>]) -> bool {
+    learners.iter().any(|(port, learn)| {
+        let loads = learn.loads.iter().filter_map(|load| match load {
+            LearnLoad::VlanTci(tci) => Some(Action::SetVlanTci(*tci)),
+            _ => None,
         });
-        let actions: Vec<Action> = actions.chain([Action::Output(learn.output)]).collect();
-        let number = learn.matches.iter().find_map(|one| match one {
+        let registers = learn.matches.iter().filter_map(|one| match one {
             LearnMatch::Register(register, value) => Some((*register, *value)),
-            LearnMatch::DestinationIsSource => None,
+            _ => None,
         });
-        let address = flow.matches.eth_dst.filter(|(_, mask)| *mask == [0xff; 6]);
-        let matches = Match { eth_dst: address, registers: number.into_iter().collect(), ..Match::default() };
+        let address = flow.matches.eth_dst.filter(|address| address.mask() == Mac::BROADCAST);
+        let matches = Match { eth_dst: address, registers: registers.collect(), ..Match::default() };
         address.is_some()
             && (flow.table, flow.priority, flow.cookie) == (learn.table, learn.priority, learn.cookie)
             && flow.idle_timeout == learn.idle_timeout
             && flow.matches == matches
-            && flow.actions == actions
-    };
-    learners.iter().any(made)
+            && flow.actions == loads.chain([Action::Output(*port)]).collect::<Vec<_>>()
+    })
 }
 
 /// A number that no other switch of the bridge has, and that stays while the chain is there.
@@ -143,7 +148,7 @@ fn at(cookie: u64, table: u8, priority: u16, matches: Match, actions: Vec<Action
 
 /// What comes in by a member, and its tag taken off.
 fn comes_by(member: Member) -> (u16, Match, Vec<Action>) {
-    let matches = Match { in_port: Some(member.ofport), vlan: member.vlan.map(VlanMatch::Id), ..Match::default() };
+    let matches = Match { in_port: Some(member.ofport), vlan: member.vlan.map(VlanMatch::Tagged), ..Match::default() };
     match member.vlan {
         None => (PORT, matches, Vec::new()),
         Some(_) => (PORT_VLAN, matches, vec![Action::PopVlan]),
@@ -188,16 +193,16 @@ impl Port {
                 idle_timeout: FORGET,
                 hard_timeout: 0,
                 limit: ADDRESSES_PER_CHAIN,
-                matches: vec![LearnMatch::Register(SWITCH, self.number), LearnMatch::DestinationIsSource],
-                loads: self.member.vlan.map(LearnLoad::PushVlan).into_iter().collect(),
-                output: self.member.ofport,
+                matches: vec![LearnMatch::Register(SWITCH, self.number), LearnMatch::EthDstFromEthSrc],
+                loads: self.member.vlan.map(|id| LearnLoad::VlanTci(TAG | id)).into_iter().collect(),
+                output: Some(LearnOutput::InPort),
             }));
         }
         actions.push(Action::Resubmit { table: ADDRESSES });
         at(self.cookie, IN, priority, matches, actions)
     }
 
-    fn flood(&self, members: &[Member], priority: u16, eth_dst: Option<([u8; 6], [u8; 6])>) -> Flow {
+    fn flood(&self, members: &[Member], priority: u16, eth_dst: Option<EthMatch>) -> Flow {
         // Those without a tag first: a tag that was put on has to be taken off again.
         let others = members.iter().filter(|other| **other != self.member);
         let (tagged, plain): (Vec<&Member>, Vec<&Member>) = others.partition(|member| member.vlan.is_some());

@@ -1,13 +1,19 @@
 //! What runs on each card.
 //!
 //! ```text
-//! objects ─ api ─▶ desired ┐
-//!                          ├─ plan ─▶ one transaction, one bundle ─ read back ─▶ status
-//! switch ─ observed ───────┘
+//! objects ─ api ─▶ desired ──────────────────────────┐
+//!                                                    ├─ plan ─▶ one transaction, one bundle ─ read back ─▶ status
+//! ovsdb::connection ─▶ ovsdb::cache ─┐               │
+//! openflow::connection ─▶ flow::Flow ┴▶ observed ────┘
 //! ```
 //!
-//! `api`, `desired`, `flows`, `plan` and `status` are pure: the same objects and the same switch give the same plan.
+//! In: the objects of a node, and the bytes of ovsdb-server and ovs-vswitchd. Out: typed values, and requests as bytes. PURE but
+//! for the modules named `connection`: the same objects and the same switch give the same plan.
 
 pub mod api;
 pub mod desired;
+pub mod flow;
+pub mod flows;
 pub mod hash;
+pub mod observed;
+pub mod plan;

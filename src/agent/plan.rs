@@ -154,9 +154,9 @@ impl Ports<'_> {
                         plan.ports.push(PortChange::Create { name: name.clone(), port: port.clone(), number });
                     }
                 },
-                Some(there) if there.bridge.as_deref() != Some(&*port.bridge) => {
-                    let on = there.bridge.as_deref().unwrap_or("none");
-                    let message = format!("the port `{name}` is on the bridge `{on}`, not on `{}`", port.bridge);
+                Some(there) if there.bridge != port.bridge => {
+                    let (on, bridge) = (&there.bridge, &port.bridge);
+                    let message = format!("the port `{name}` is on the bridge `{on}`, not on `{bridge}`");
                     problems.insert(name.clone(), Problem::new("PortOnOtherBridge", message));
                 }
                 Some(there) => match self.observed.interfaces.get(name) {
@@ -205,16 +205,15 @@ impl Ports<'_> {
     fn take_away(&self, plan: &mut Plan) {
         let mut removed = 0;
         for (name, port) in &self.observed.ports {
-            let Some(bridge) = port.bridge.as_ref().filter(|_| is_ours(port)) else { continue };
-            let wanted = self.desired.ports.get(name).is_some_and(|wanted| wanted.bridge == *bridge);
-            if wanted {
+            let wanted = self.desired.ports.get(name).is_some_and(|wanted| wanted.bridge == port.bridge);
+            if wanted || !is_ours(port) {
                 continue;
             }
             if is_uplink(port) && !self.settings.remove_uplinks {
                 plan.kept.insert(name.clone());
             } else if removed < MOST_REMOVED {
                 removed += 1;
-                plan.ports.push(PortChange::Remove { name: name.clone(), bridge: bridge.clone() });
+                plan.ports.push(PortChange::Remove { name: name.clone(), bridge: port.bridge.clone() });
             }
         }
     }
@@ -239,7 +238,7 @@ fn columns(port: &Port, there: &observed::Port, interface: &observed::Interface)
     let external_ids = port.external_ids.iter().filter(|(key, value)| differs(key, value));
     let peer = peer.filter(|peer| interface.options.get("peer") != Some(*peer));
     Columns {
-        port_type: (interface.port_type != port_type).then(|| port_type.to_owned()),
+        port_type: (interface.kind != port_type).then(|| port_type.to_owned()),
         peer: peer.cloned(),
         external_ids: external_ids.map(|(key, value)| (key.clone(), value.clone())).collect(),
         owner: (there.external_ids.get(OWNER) != Some(&port.owner)).then(|| port.owner.clone()),
@@ -256,7 +255,7 @@ fn columns(port: &Port, there: &observed::Port, interface: &observed::Interface)
 fn unlike(name: &str, port: &Port, interface: &observed::Interface) -> Option<Problem> {
     let PortKind::Patch { peer } = &port.kind else { return None };
     let there = interface.options.get("peer");
-    (interface.port_type != "patch" || there != Some(peer)).then(|| {
+    (interface.kind != "patch" || there != Some(peer)).then(|| {
         let message = format!("there is a port `{name}` that is no patch to `{peer}`, and it is not ours to change");
         Problem::new("NameConflict", message)
     })
@@ -271,9 +270,12 @@ impl Numbers {
     fn of(observed: &Observed) -> Self {
         let mut taken: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
         for (name, interface) in &observed.interfaces {
-            let Some(bridge) = observed.ports.get(name).and_then(|port| port.bridge.clone()) else { continue };
+            let Some(port) = observed.ports.get(name) else { continue };
             let numbers = [interface.ofport, interface.ofport_request].into_iter().flatten();
-            taken.entry(bridge).or_default().extend(numbers.filter_map(|number| u32::try_from(number).ok()));
+            taken
+                .entry(port.bridge.clone())
+                .or_default()
+                .extend(numbers.filter_map(|number| u32::try_from(number).ok()));
         }
         Self { taken }
     }
@@ -312,20 +314,19 @@ impl View<'_> {
             self.observed.interfaces.iter().filter(|(_, one)| has(one)).map(|(name, _)| name).collect();
         match found[..] {
             [name] => {
-                let here = self.bridge_of(name) == Some(&*self.settings.bridge);
+                let here = self.observed.ports.get(name).is_some_and(|port| port.bridge == self.settings.bridge);
                 let plain = self.settings.bridge.replace('-', "");
                 Ok(if here { name.clone() } else { format!("p{name}{plain}") })
             }
             [] => Err(Problem::new("PortNotReady", format!("the CNI has made no port for {id}"))),
             _ => {
                 let names: Vec<&str> = found.iter().map(|name| name.as_str()).collect();
-                Err(Problem::new("InterfaceAmbiguous", format!("several ports are marked as {id}: {}", names.join(", "))))
+                Err(Problem::new(
+                    "InterfaceAmbiguous",
+                    format!("several ports are marked as {id}: {}", names.join(", ")),
+                ))
             }
         }
-    }
-
-    fn bridge_of(&self, name: &str) -> Option<&str> {
-        self.observed.ports.get(name)?.bridge.as_deref()
     }
 
     fn port(&self, name: &str, vlan: Option<u16>) -> Result<Found, Problem> {
@@ -336,8 +337,8 @@ impl View<'_> {
         let Some(port) = self.observed.ports.get(name) else {
             return Err(Problem::new("PortNotReady", format!("the port `{name}` is being made")));
         };
-        if port.bridge.as_deref() != Some(bridge) {
-            let on = port.bridge.as_deref().unwrap_or("none");
+        if port.bridge != bridge {
+            let on = &port.bridge;
             let message = format!("the port `{name}` is on the bridge `{on}`, not on `{bridge}`");
             return Err(Problem::new("PortOnOtherBridge", message));
         }
@@ -434,3 +435,6 @@ fn takeover(there: &[Flow], desired: &Desired) -> Vec<FlowChange> {
     let cookies = desired.chains.iter().map(of).filter(|cookie| cookies.contains(cookie));
     cookies.map(FlowChange::RemoveCookie).collect()
 }
+
+#[cfg(test)]
+mod tests;
