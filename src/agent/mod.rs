@@ -7,5 +7,8 @@
 //!
 //! In: bytes of ovsdb-server and ovs-vswitchd. Out: typed values, and requests as bytes. PURE but for the modules named `connection`.
 
+pub mod backoff;
 pub mod flow;
 pub mod observed;
+pub mod openflow;
+mod outbox;
