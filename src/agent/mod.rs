@@ -12,3 +12,4 @@ pub mod flow;
 pub mod observed;
 pub mod openflow;
 mod outbox;
+pub mod ovsdb;
