@@ -188,10 +188,10 @@ impl Connection {
         }
     }
 
-    /// Reads the counters of one port, or of all.
+    /// Reads the counters of one port, or of all; of a port that is not there, none.
     ///
     /// # Errors
-    /// As [`Error`] says; a port that is not there is [`Error::Refused`].
+    /// As [`Error`] says.
     pub async fn port_statistics(&self, ofport: Option<u32>) -> Result<Vec<PortStatistics>, Error> {
         match self.ask(Request::PortStatistics(ofport)).await? {
             Reply::PortStatistics(ports) => Ok(ports),

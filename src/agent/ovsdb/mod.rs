@@ -9,6 +9,8 @@ mod endpoint;
 mod framing;
 mod operation;
 pub mod session;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub(crate) use cache::column;

@@ -92,6 +92,7 @@ pub enum Refused {
 enum Pending {
     Monitor(usize),
     Lock,
+    Unlock,
     Steal,
     Echo,
     Transact(Transaction),
@@ -160,6 +161,8 @@ impl Session {
     /// Takes the lock from whoever has it.
     pub fn steal(&mut self) {
         if let Some(lock) = self.interest.lock.clone() {
+            // Who waits for a lock must leave the queue before it may ask again.
+            self.send("unlock", &json!([lock]), Pending::Unlock);
             self.send("steal", &json!([lock]), Pending::Steal);
         }
     }
@@ -261,6 +264,7 @@ impl Session {
             Pending::Lock if result["locked"] == json!(true) => Ok(Some(Event::Lock(Lock::Held))),
             Pending::Lock => Ok(Some(Event::Lock(Lock::Waiting))),
             Pending::Steal => Ok(error.is_null().then_some(Event::Lock(Lock::Held))),
+            Pending::Unlock => Ok(None),
             Pending::Echo => Ok(Some(Event::Alive)),
             Pending::Transact(transaction) => {
                 let outcomes = if error.is_null() {
