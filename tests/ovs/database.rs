@@ -36,34 +36,32 @@ fn named(name: &str) -> Value {
     Value::from(Atom::NamedUuid(name.to_owned()))
 }
 
-/// A port of a bridge that is there with these ports.
-fn add_port(transaction: &mut Transaction, bridge: &'static str, port: &str, peer: &str, expected_bridges: usize) {
-    let id = port.replace('-', "_");
-    let rows = vec![row([("name", Value::from(bridge))]); expected_bridges];
-    transaction.push(Operation::Wait {
-        table: "Bridge",
-        conditions: vec![Condition::equal("name", bridge)],
-        columns: vec!["name"],
-        equal: true,
-        rows,
-    });
-    let interface = row([
-        ("name", Value::from(port)),
-        ("type", Value::from("patch")),
-        ("options", Value::map([("peer", peer)])),
-        ("external_ids", Value::map([("dpf-id", "ns/one")])),
-    ]);
-    transaction.push(Operation::Insert { table: "Interface", row: interface, name: Some(format!("i_{id}")) });
-    let row_of_port = row([("name", Value::from(port)), ("interfaces", named(&format!("i_{id}")))]);
-    transaction.push(Operation::Insert { table: "Port", row: row_of_port, name: Some(format!("p_{id}")) });
-    transaction.push_exactly(
-        1,
-        Operation::Mutate {
-            table: "Bridge",
-            conditions: vec![Condition::equal("name", bridge)],
-            mutations: vec![Mutation { column: "ports", mutator: Mutator::Insert, value: named(&format!("p_{id}")) }],
-        },
-    );
+/// Patch ports with their peers on a bridge; `guards` is how many bridges of that name must be there.
+fn add_ports(transaction: &mut Transaction, bridge: &'static str, ports: &[(String, String)], guards: usize) {
+    let rows = vec![row([("name", Value::from(bridge))]); guards];
+    let conditions = vec![Condition::equal("name", bridge)];
+    transaction.push(Operation::Wait { table: "Bridge", conditions, columns: vec!["name"], equal: true, rows });
+    let mut inserted = Vec::new();
+    for (port, peer) in ports {
+        let id = port.replace('-', "_");
+        let interface = row([
+            ("name", Value::from(port.as_str())),
+            ("type", Value::from("patch")),
+            ("options", Value::map([("peer", peer.as_str())])),
+            ("external_ids", Value::map([("dpf-id", "ns/one")])),
+        ]);
+        transaction.push(Operation::Insert { table: "Interface", row: interface, name: Some(format!("i_{id}")) });
+        let row_of_port = row([("name", Value::from(port.as_str())), ("interfaces", named(&format!("i_{id}")))]);
+        transaction.push(Operation::Insert { table: "Port", row: row_of_port, name: Some(format!("p_{id}")) });
+        inserted.push(Atom::NamedUuid(format!("p_{id}")));
+    }
+    let mutation = Mutation { column: "ports", mutator: Mutator::Insert, value: Value::set(inserted) };
+    let conditions = vec![Condition::equal("name", bridge)];
+    transaction.push_exactly(1, Operation::Mutate { table: "Bridge", conditions, mutations: vec![mutation] });
+}
+
+fn pair(one: &str, other: &str) -> (String, String) {
+    (one.to_owned(), other.to_owned())
 }
 
 #[tokio::test]
@@ -74,8 +72,8 @@ async fn a_patch_pair_is_one_guarded_transaction() {
     let system = observed(&first).system;
     assert_eq!(observed(&first).bridges["br-sfc"].fail_mode.as_deref(), Some("secure"));
     let mut transaction = Transaction::new();
-    add_port(&mut transaction, "br-sfc", "puplink-a", "puplink-b", 1);
-    add_port(&mut transaction, "br-ovn", "puplink-b", "puplink-a", 1);
+    add_ports(&mut transaction, "br-sfc", &[pair("puplink-a", "puplink-b")], 1);
+    add_ports(&mut transaction, "br-ovn", &[pair("puplink-b", "puplink-a")], 1);
     transaction.push(Operation::Comment("one pair".to_owned()));
     let next = Mutation { column: "next_cfg", mutator: Mutator::Add, value: Value::from(1) };
     transaction.push_exactly(1, Operation::Mutate { table: "Open_vSwitch", conditions: vec![], mutations: vec![next] });
@@ -107,7 +105,7 @@ async fn a_guard_that_does_not_hold_and_a_bridge_that_is_not_there_are_errors() 
     let client = client(&switch.endpoint(), None);
     seen(&client, "rows are known", |view| view.connected).await;
     let mut guarded = Transaction::new();
-    add_port(&mut guarded, "br-gone", "one", "two", 1);
+    add_ports(&mut guarded, "br-gone", &[pair("one", "two")], 1);
     let Err(Error::Refused(Refused::Transact(TransactError::Operation { index, table, error, .. }))) =
         client.transact(guarded).await
     else {
@@ -115,7 +113,7 @@ async fn a_guard_that_does_not_hold_and_a_bridge_that_is_not_there_are_errors() 
     };
     assert_eq!((index, table, error.as_str()), (0, Some("Bridge"), "timed out"));
     let mut bare = Transaction::new();
-    add_port(&mut bare, "br-gone", "one", "two", 0);
+    add_ports(&mut bare, "br-gone", &[pair("one", "two")], 0);
     let Err(Error::Refused(Refused::Transact(count))) = client.transact(bare).await else { panic!("it is accepted") };
     assert_eq!(
         count.to_string(),
@@ -175,11 +173,11 @@ async fn changes_of_others_are_seen_with_sets_maps_and_empty_columns() {
     assert_eq!(port.trunks, [1, 3].into());
     assert_eq!(port.external_ids, [("a".to_owned(), "9".to_owned())].into());
     assert_eq!(port.vlan_mode.as_deref(), Some("trunk"));
-    switch.appctl(&["netdev-dummy/set-admin-state", "p0", "down"]);
     let begin = Instant::now();
+    switch.appctl(&["netdev-dummy/set-admin-state", "p0", "down"]);
     let down = |view: &View| observed(view).interfaces["p0"].link_state.as_deref() == Some("down");
     seen(&client, "the link is down", down).await;
-    println!("link state in the database {:?} after the command", begin.elapsed());
+    println!("the database tells that a link is down {:?} after the command began", begin.elapsed());
     switch.vsctl(&["del-port", "p0"]);
     seen(&client, "the port is gone", |view| !observed(view).ports.contains_key("p0")).await;
     let fresh = self::client(&switch.endpoint(), None);
@@ -250,11 +248,10 @@ async fn a_thousand_ports_are_one_transaction() {
     let client = client(&switch.endpoint(), None);
     seen(&client, "rows are known", |view| view.connected).await;
     let mut transaction = Transaction::new();
-    for number in 0..500 {
-        let (one, other) = (format!("a{number}"), format!("b{number}"));
-        add_port(&mut transaction, "br-sfc", &one, &other, 1);
-        add_port(&mut transaction, "br-ovn", &other, &one, 1);
-    }
+    let ones: Vec<_> = (0..500).map(|number| pair(&format!("a{number}"), &format!("b{number}"))).collect();
+    let others: Vec<_> = ones.iter().map(|(one, other)| pair(other, one)).collect();
+    add_ports(&mut transaction, "br-sfc", &ones, 1);
+    add_ports(&mut transaction, "br-ovn", &others, 1);
     let begin = Instant::now();
     client.transact(transaction).await.unwrap();
     let answered = begin.elapsed();

@@ -251,12 +251,18 @@ async fn ports_are_known_and_their_changes_told() {
     until_async(async || connection.port_statistics(Some(1)).await.unwrap()[0].rx_packets == 1).await;
     assert_eq!(connection.port_statistics(None).await.unwrap().len(), 3);
     assert_eq!(connection.port_statistics(Some(77)).await.unwrap(), [], "a port that is not there");
-    switch.appctl(&["netdev-dummy/set-admin-state", "p0", "down"]);
     let begin = Instant::now();
-    let event = events.next().await.unwrap();
-    println!("port-status {:?} after the command", begin.elapsed());
+    switch.appctl(&["netdev-dummy/set-admin-state", "p0", "down"]);
+    // Earlier changes of the port may still be on their way.
+    let event = loop {
+        let event = events.next().await.unwrap();
+        if event.port.admin_down {
+            break event;
+        }
+    };
+    println!("a port-status tells that a port is down {:?} after the command began", begin.elapsed());
     assert_eq!((event.reason, event.port.name.as_str(), event.port.ofport), (PortReason::Modified, "p0", 1));
-    assert!(event.port.admin_down);
+    assert!(event.port.link_down);
     switch.vsctl(&["--no-wait", "del-port", "pf0hpf"]);
     loop {
         let event = events.next().await.unwrap();
