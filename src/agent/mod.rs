@@ -11,9 +11,13 @@
 //! for the modules named `connection`: the same objects and the same switch give the same plan.
 
 pub mod api;
+pub mod backoff;
 pub mod desired;
 pub mod flow;
 pub mod flows;
 pub mod hash;
 pub mod observed;
+pub mod openflow;
+mod outbox;
+pub mod ovsdb;
 pub mod plan;
