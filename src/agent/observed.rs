@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::flow::Flow;
+use super::ovsdb::column;
+use super::ovsdb::{Cache, Row, Uuid};
 
 /// Keys and values that anybody may add to a row.
 pub type ExternalIds = BTreeMap<String, String>;
@@ -194,3 +196,96 @@ pub const MONITORED: &[MonitoredTable] = &[
         ],
     },
 ];
+
+impl Observed {
+    /// What the database says; `flows` are of the bridges that were asked. A row that nothing refers to (a port of no bridge) is on its way
+    /// out of the database, and left out.
+    #[must_use]
+    pub fn of(cache: &Cache, flows: BTreeMap<String, Option<Vec<Flow>>>) -> Self {
+        let mut observed = Self { flows, ..Self::default() };
+        if let Some((uuid, row)) = cache.rows("Open_vSwitch").next() {
+            observed.system = system(uuid, row);
+        }
+        for (uuid, row) in cache.rows("Bridge") {
+            let name = column::text(row, "name").unwrap_or_default();
+            let mut bridge = bridge(uuid, row);
+            for (uuid, row) in referred(cache, "Port", row, "ports") {
+                let port_name = column::text(row, "name").unwrap_or_default();
+                let mut port = port(uuid, &name, row);
+                for (uuid, row) in referred(cache, "Interface", row, "interfaces") {
+                    let interface_name = column::text(row, "name").unwrap_or_default();
+                    observed.interfaces.insert(interface_name.clone(), interface(uuid, &port_name, row));
+                    port.interfaces.insert(interface_name);
+                }
+                observed.ports.insert(port_name.clone(), port);
+                bridge.ports.insert(port_name);
+            }
+            observed.bridges.insert(name, bridge);
+        }
+        observed
+    }
+}
+
+/// The rows of `table` that a column names.
+fn referred<'a>(
+    cache: &'a Cache,
+    table: &'static str,
+    row: &'a Row,
+    column: &'static str,
+) -> impl Iterator<Item = (Uuid, &'a Row)> {
+    column::uuids(row, column).filter_map(move |uuid| Some((uuid, cache.row(table, uuid)?)))
+}
+
+fn system(uuid: Uuid, row: &Row) -> System {
+    System {
+        uuid: uuid.to_string(),
+        ovs_version: column::text(row, "ovs_version"),
+        next_cfg: column::integer(row, "next_cfg").unwrap_or_default(),
+        cur_cfg: column::integer(row, "cur_cfg").unwrap_or_default(),
+        external_ids: column::texts(row, "external_ids"),
+    }
+}
+
+fn bridge(uuid: Uuid, row: &Row) -> Bridge {
+    Bridge {
+        uuid: uuid.to_string(),
+        ports: BTreeSet::new(),
+        datapath_type: column::text(row, "datapath_type").unwrap_or_default(),
+        fail_mode: column::text(row, "fail_mode"),
+        external_ids: column::texts(row, "external_ids"),
+    }
+}
+
+fn port(uuid: Uuid, bridge: &str, row: &Row) -> Port {
+    Port {
+        uuid: uuid.to_string(),
+        bridge: bridge.to_owned(),
+        interfaces: BTreeSet::new(),
+        external_ids: column::texts(row, "external_ids"),
+        tag: column::integer(row, "tag").and_then(|tag| tag.try_into().ok()),
+        trunks: column::integers(row, "trunks").filter_map(|vlan| vlan.try_into().ok()).collect(),
+        vlan_mode: column::text(row, "vlan_mode"),
+    }
+}
+
+fn interface(uuid: Uuid, port: &str, row: &Row) -> Interface {
+    let number = |column| column::integer(row, column).and_then(|number| number.try_into().ok());
+    Interface {
+        uuid: uuid.to_string(),
+        port: port.to_owned(),
+        kind: column::text(row, "type").unwrap_or_default(),
+        external_ids: column::texts(row, "external_ids"),
+        options: column::texts(row, "options"),
+        ofport: number("ofport"),
+        ofport_request: number("ofport_request"),
+        error: column::text(row, "error"),
+        admin_state: column::text(row, "admin_state"),
+        link_state: column::text(row, "link_state"),
+        link_speed: column::integer(row, "link_speed"),
+        link_resets: column::integer(row, "link_resets"),
+        mac_in_use: column::text(row, "mac_in_use"),
+        ifindex: column::integer(row, "ifindex"),
+        mtu: column::integer(row, "mtu"),
+        mtu_request: column::integer(row, "mtu_request"),
+    }
+}

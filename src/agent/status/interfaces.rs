@@ -5,12 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::conditions::{self, Aspect};
-use super::{Facts, MANAGED_BY_OTHER, READY, Seen};
+use super::{Facts, MANAGED_BY_OTHER, READY};
 use crate::agent::api::{InterfaceKind, Key};
 use crate::agent::crd::details::{InterfaceDetails, Link, MOST, Mtu, PortStatus};
 use crate::agent::crd::node::InterfaceEntry;
 use crate::agent::desired::{Desired, Place, Placed, Problem};
 use crate::agent::observed::{self, Observed};
+use crate::agent::plan::Found;
 
 /// DPF's condition: what is asked for is in the switch's database.
 pub const RECONCILED: &str = "ServiceInterfaceReconciled";
@@ -123,7 +124,7 @@ fn aspects(placed: &Placed, facts: &Facts<'_>) -> Vec<Aspect> {
     aspects
 }
 
-fn reconciled(placed: &Placed, found: Option<&Result<Seen, Problem>>, facts: &Facts<'_>) -> Aspect {
+fn reconciled(placed: &Placed, found: Option<&Result<Found, Problem>>, facts: &Facts<'_>) -> Aspect {
     if let Err(problem) = &placed.place {
         return Aspect::fails(RECONCILED, problem.clone());
     }
@@ -141,7 +142,7 @@ fn reconciled(placed: &Placed, found: Option<&Result<Seen, Problem>>, facts: &Fa
     }
 }
 
-fn port_up(placed: &Placed, found: Option<&Result<Seen, Problem>>, facts: &Facts<'_>) -> Aspect {
+fn port_up(placed: &Placed, found: Option<&Result<Found, Problem>>, facts: &Facts<'_>) -> Aspect {
     if let Err(problem) = facts.observed {
         return Aspect::unknown(PORT_UP, problem.clone());
     }
