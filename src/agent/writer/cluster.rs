@@ -94,6 +94,8 @@ impl Writer {
         match self.api(Target::Node, "").get_opt(&self.node).await {
             // A status of another version of the program may not be readable; it is written anew then.
             Ok(object) => Ok(object.and_then(|one| serde_json::from_value(one.data.get("status")?.clone()).ok())),
+            // Nor is the kind.
+            Err(Error::Api(said)) if said.code == 404 => Ok(None),
             Err(error) => Err(causes(&error)),
         }
     }
@@ -216,6 +218,7 @@ impl Writer {
             let object = match api.get_opt(&key.name).await {
                 Ok(Some(object)) => object,
                 Ok(None) => return Ok(()),
+                Err(Error::Api(said)) if said.code == 404 => return Ok(()),
                 Err(error) => return Err(causes(&error)),
             };
             let mut finalizers = object.metadata.finalizers.unwrap_or_default();
