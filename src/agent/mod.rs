@@ -1,0 +1,28 @@
+//! What runs on each card.
+//!
+//! ```text
+//! objects ─ sources ─ api ─▶ desired ────────────────┐
+//!                                                    ├─ plan ─▶ one transaction, one bundle ─ read back ─▶ status ─ writer
+//! ovsdb::connection ─▶ ovsdb::cache ─┐               │
+//! openflow::connection ─▶ flow::Flow ┴▶ observed ────┘
+//! ```
+//!
+//! In: the objects of a node, and the bytes of ovsdb-server and ovs-vswitchd. Out: typed values, requests as bytes, and status.
+//! PURE but for the modules named `connection`, `sources` and `writer`: the same objects and the same switch give the same plan.
+
+pub mod api;
+pub mod backoff;
+pub mod crd;
+pub mod desired;
+pub mod flow;
+pub mod flows;
+pub mod hash;
+pub mod observed;
+pub mod openflow;
+mod outbox;
+pub mod ovsdb;
+pub mod plan;
+pub mod sets;
+pub mod sources;
+pub mod status;
+pub mod writer;

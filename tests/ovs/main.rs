@@ -1,0 +1,14 @@
+//! The agent's connections against the real ovsdb-server and ovs-vswitchd, which run without privileges on made-up devices.
+#![cfg_attr(
+    test,
+    expect(
+        clippy::disallowed_methods,
+        clippy::print_stdout,
+        clippy::unwrap_used,
+        reason = "tests run programs and say what they measured"
+    )
+)]
+
+mod database;
+mod openflow;
+mod switch;
