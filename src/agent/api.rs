@@ -6,7 +6,7 @@
 //! Mirrors `api/svc/v1alpha1` of DPF v24.10 up to v26.8; the fields of every release are read, and what a release does not have
 //! is absent there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::Value;
@@ -58,6 +58,8 @@ pub struct Meta {
     pub labels: BTreeMap<String, String>,
     /// Whether it is being deleted.
     pub deleting: bool,
+    /// `metadata.finalizers`: what has to be done before it is gone.
+    pub finalizers: BTreeSet<String>,
 }
 
 /// A `ServiceInterface`, or an entry of a `NodeServiceInterfaces`.
@@ -71,6 +73,8 @@ pub struct Interface {
     pub id: String,
     /// Whether it is an entry of a `NodeServiceInterfaces`: chains take it before a `ServiceInterface`.
     pub entry: bool,
+    /// Name of the object that it was read from; that of an entry is the `NodeServiceInterfaces`.
+    pub object: String,
     /// The node it is for.
     pub node: Option<String>,
     /// What it is; why it cannot be read.
@@ -189,7 +193,9 @@ impl Meta {
         if name.is_empty() {
             return None;
         }
+        let finalizers = meta.get("finalizers").and_then(Value::as_array).into_iter().flatten();
         Some(Self {
+            finalizers: finalizers.filter_map(Value::as_str).map(str::to_owned).collect(),
             key: Key { namespace: text("namespace"), name },
             uid: text("uid"),
             generation: meta.get("generation").and_then(Value::as_i64).unwrap_or_default(),
@@ -208,6 +214,7 @@ impl Interface {
         let spec = Fields { at: object.get("spec").unwrap_or(&Value::Null), path: "spec".to_owned() };
         let (scope, id) = (meta.key.namespace.clone(), meta.key.to_string());
         Some(Self {
+            object: meta.key.name.clone(),
             meta,
             scope,
             id,
@@ -233,6 +240,7 @@ impl Interface {
             };
             let spec = Fields { at: entry, path: format!("spec.interfaces[{index}]") };
             Some(Self {
+                object: owner.key.name.clone(),
                 meta,
                 scope: name.split_once('_').map_or(&*owner.key.namespace, |(namespace, _)| namespace).to_owned(),
                 id: name.to_owned(),

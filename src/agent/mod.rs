@@ -1,17 +1,18 @@
 //! What runs on each card.
 //!
 //! ```text
-//! objects ─ api ─▶ desired ──────────────────────────┐
-//!                                                    ├─ plan ─▶ one transaction, one bundle ─ read back ─▶ status
+//! objects ─ sources ─ api ─▶ desired ────────────────┐
+//!                                                    ├─ plan ─▶ one transaction (ops), one bundle ─ read back ─▶ status ─ writer ─▶ objects
 //! ovsdb::connection ─▶ ovsdb::cache ─┐               │
 //! openflow::connection ─▶ flow::Flow ┴▶ observed ────┘
 //! ```
 //!
-//! In: the objects of a node, and the bytes of ovsdb-server and ovs-vswitchd. Out: typed values, and requests as bytes. PURE but
-//! for the modules named `connection`: the same objects and the same switch give the same plan.
+//! In: the objects of a node, and the bytes of ovsdb-server and ovs-vswitchd. Out: typed values, requests as bytes, status. The same
+//! objects and the same switch give the same plan. PURE but for the modules named `connection`, `sources`, `writer`, `run` and `cli`.
 
 pub mod api;
 pub mod backoff;
+pub mod crd;
 pub mod desired;
 pub mod flow;
 pub mod flows;
@@ -21,3 +22,7 @@ pub mod openflow;
 mod outbox;
 pub mod ovsdb;
 pub mod plan;
+pub mod sets;
+pub mod sources;
+pub mod status;
+pub mod writer;
