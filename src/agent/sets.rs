@@ -19,7 +19,9 @@ const KINDS: [(&str, &str, &str); 2] = [
 pub fn member(set: &Value, kind: &str, node: &str, labels: &BTreeMap<String, String>) -> Option<Value> {
     let (_, member, label) = KINDS.iter().find(|(set, ..)| *set == kind)?;
     let meta = set.get("metadata")?;
-    if meta.get("deletionTimestamp").is_some_and(Value::is_string) || !selects(set.pointer("/spec/nodeSelector"), labels) {
+    if meta.get("deletionTimestamp").is_some_and(Value::is_string)
+        || !selects(set.pointer("/spec/nodeSelector"), labels)
+    {
         return None;
     }
     let text = |name: &str| meta.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -123,9 +125,7 @@ mod tests {
     #[test]
     fn selectors_are_those_of_kubernetes() {
         let node = labels(&[("rack", "r1")]);
-        let expression = |operator: &str, key: &str, values: &[&str]| {
-            json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]})
-        };
+        let expression = |operator: &str, key: &str, values: &[&str]| json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]});
         for (selector, selected) in [
             (json!({}), true),
             (json!({"matchLabels": {"rack": "r1"}}), true),

@@ -103,7 +103,10 @@ async fn a_kind_of_a_later_release_is_found_when_it_appears() {
     unserved(&server, &["nodeserviceinterfaces", "servicechains"]);
     let mut given = watched(&server, false);
     let missing = "the cluster has no ServiceChain: is its CRD installed?";
-    until(&mut given, "the chains are missed", |given| given.problems.get("ServiceChain").is_some_and(|said| said == missing)).await;
+    until(&mut given, "the chains are missed", |given| {
+        given.problems.get("ServiceChain").is_some_and(|said| said == missing)
+    })
+    .await;
     assert!(!given.borrow().problems.contains_key("NodeServiceInterfaces"));
     assert!(!given.borrow().complete, "nobody knows which chains there are");
     server.state().unserved.clear();
@@ -129,15 +132,24 @@ async fn a_refusal_names_the_role() {
 #[tokio::test]
 async fn odd_objects_do_not_end_the_watch() {
     let server = Server::start().await;
-    for (name, spec) in [("a", json!(null)), ("b", json!([1])), ("c", json!({"node": 7})), ("d", json!({"node": "w", "interfaceType": {}}))] {
+    for (name, spec) in [
+        ("a", json!(null)),
+        ("b", json!([1])),
+        ("c", json!({"node": 7})),
+        ("d", json!({"node": "w", "interfaceType": {}})),
+    ] {
         server.put("serviceinterfaces", json!({"metadata": {"namespace": "ns", "name": name}, "spec": spec}));
     }
-    server.put("servicechains", json!({"metadata": {"namespace": "ns", "name": "c"}, "spec": {"node": "w", "switches": "x"}}));
+    server.put(
+        "servicechains",
+        json!({"metadata": {"namespace": "ns", "name": "c"}, "spec": {"node": "w", "switches": "x"}}),
+    );
     let mut given = watched(&server, false);
     until(&mut given, "listed", |given| given.complete && names(given) == ["d"]).await;
     let snapshot = given.borrow().snapshot.clone();
     assert!(snapshot.interfaces[0].kind.is_err() && snapshot.chains[0].switches.is_err());
-    server.put("serviceinterfaces", json!({"metadata": {"namespace": "ns", "name": "e"}, "spec": {"node": {"a": "w"}}}));
+    server
+        .put("serviceinterfaces", json!({"metadata": {"namespace": "ns", "name": "e"}, "spec": {"node": {"a": "w"}}}));
     server.put("serviceinterfaces", interface("p0", "w"));
     until(&mut given, "watched on", |given| names(given) == ["d", "p0"]).await;
 }

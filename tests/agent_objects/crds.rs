@@ -17,7 +17,11 @@ fn the_files_are_what_the_types_say() {
         if bless {
             fs::write(&path, &crd.yaml).unwrap();
         }
-        assert!(fs::read_to_string(&path).unwrap_or_default() == crd.yaml, "{}: DPU_RENDER_BLESS=1 writes it", path.display());
+        assert!(
+            fs::read_to_string(&path).unwrap_or_default() == crd.yaml,
+            "{}: DPU_RENDER_BLESS=1 writes it",
+            path.display()
+        );
     }
     let files = fs::read_dir(&folder).unwrap().count();
     assert_eq!(files, crds.len(), "a file that no type says");
@@ -35,7 +39,17 @@ fn schemas_are_structural() {
 fn structural(schema: &Value, path: &str) {
     let map = schema.as_object().unwrap_or_else(|| panic!("{path} is no schema: {schema}"));
     assert!(map.get("type").is_some_and(Value::is_string), "{path} has no type: {schema}");
-    for odd in ["$ref", "$schema", "definitions", "allOf", "anyOf", "oneOf", "unevaluatedProperties", "patternProperties", "const"] {
+    for odd in [
+        "$ref",
+        "$schema",
+        "definitions",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "unevaluatedProperties",
+        "patternProperties",
+        "const",
+    ] {
         assert!(!map.contains_key(odd), "{path} has {odd}");
     }
     let properties = map.get("properties").and_then(Value::as_object);

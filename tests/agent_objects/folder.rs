@@ -90,7 +90,10 @@ fn status_is_written_whole_and_only_on_change() {
     assert_eq!(listed(), ["mine.txt", "node-w.json", "servicechain-ns-a.json"]);
     let text = fs::read_to_string(path.join("servicechain-ns-a.json")).unwrap();
     let object: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!((&object["kind"], &object["status"]["conditions"][0]["status"]), (&json!("ServiceChain"), &json!("False")));
+    assert_eq!(
+        (&object["kind"], &object["status"]["conditions"][0]["status"]),
+        (&json!("ServiceChain"), &json!("False"))
+    );
     // A program that starts again finds its files.
     assert_eq!(Folder::open(&path).unwrap().write(&[node, document("a", "False")]).unwrap(), 0);
 }

@@ -51,8 +51,7 @@ impl Server {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let server =
-            Self { state: Arc::default(), changes: watch::channel(0).0, cuts: watch::channel(0).0, port };
+        let server = Self { state: Arc::default(), changes: watch::channel(0).0, cuts: watch::channel(0).0, port };
         let serving = server.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -165,8 +164,12 @@ impl Server {
 
     fn list(&self, place: &Place, query: &str) -> Value {
         let state = self.state();
-        let all: Vec<&Value> =
-            state.objects.iter().filter(|(key, one)| key.0 == place.plural && selected(one, query)).map(|(_, one)| one).collect();
+        let all: Vec<&Value> = state
+            .objects
+            .iter()
+            .filter(|(key, one)| key.0 == place.plural && selected(one, query))
+            .map(|(_, one)| one)
+            .collect();
         let number = |name: &str| parameter(query, name).and_then(|text| text.parse::<usize>().ok());
         let (from, limit) = (number("continue").unwrap_or(0), number("limit").unwrap_or(usize::MAX));
         let page: Vec<&Value> = all.iter().skip(from).take(limit).copied().collect();
@@ -213,7 +216,10 @@ impl Server {
             let members = sent["status"].as_object().cloned().unwrap_or_default();
             let known = |key: &String| matches!(key.as_str(), "conditions" | "observedGeneration");
             if schema == Schema::Refuses && members.keys().any(|key| !known(key)) {
-                return (500, failure(500, "failed to create typed patch object: .status.x: field not declared in schema"));
+                return (
+                    500,
+                    failure(500, "failed to create typed patch object: .status.x: field not declared in schema"),
+                );
             }
             let kept = |key: &String| match schema {
                 Schema::Keeps => true,
@@ -237,9 +243,10 @@ impl Server {
                 if from < state.oldest {
                     (from, vec![json!({"type": "ERROR", "object": failure(410, "too old resource version")})])
                 } else {
-                    let news = state.events.iter().filter(|(at, plural, _, one)| {
-                        *at > from && *plural == place.plural && selected(one, query)
-                    });
+                    let news = state
+                        .events
+                        .iter()
+                        .filter(|(at, plural, _, one)| *at > from && *plural == place.plural && selected(one, query));
                     (state.version, news.map(|(_, _, what, object)| json!({"type": what, "object": object})).collect())
                 }
             };
@@ -310,7 +317,8 @@ async fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
         }
     };
     let head = String::from_utf8(bytes[..end].to_vec()).ok()?;
-    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+    let length =
+        head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
     let mut body = bytes.split_off(end + 4);
     while body.len() < length.unwrap_or(0) {
         if stream.read_buf(&mut body).await.ok()? == 0 {

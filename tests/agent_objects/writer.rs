@@ -44,7 +44,11 @@ async fn the_status_of_the_node_is_made_and_then_written_on_change_only() {
     assert_eq!(server.asked("PATCH"), written);
     assert_eq!(writer.write(&[node("False")]).await, none());
     assert_eq!(server.asked("PATCH"), written + 1);
-    assert!(server.asked("fieldManager=dpu-agent") > 0 && server.asked("force=true") > 0, "{:?}", server.state().requests);
+    assert!(
+        server.asked("fieldManager=dpu-agent") > 0 && server.asked("force=true") > 0,
+        "{:?}",
+        server.state().requests
+    );
     // Somebody takes it away: it is there again with the next change.
     server.remove("dpunodenetworkstatuses", "", "w");
     assert_eq!(writer.write(&[node("True")]).await, none());
@@ -87,7 +91,11 @@ async fn what_is_refused_is_said_and_tried_again() {
     let mut writer = Writer::new(server.client(), "w");
     let said = writer.write(&[node("True"), of_interface("a", "True"), of_interface("gone", "True")]).await;
     let expected = "the agent may not write dpunodenetworkstatuses: its ClusterRole lacks patch of dpunodenetworkstatuses and dpunodenetworkstatuses/status";
-    assert_eq!(said, [("DPUNodeNetworkStatus w".to_owned(), expected.to_owned())].into(), "an object that is gone is no problem");
+    assert_eq!(
+        said,
+        [("DPUNodeNetworkStatus w".to_owned(), expected.to_owned())].into(),
+        "an object that is gone is no problem"
+    );
     assert_ne!(server.get("serviceinterfaces", "ns", "a")["status"], Value::Null);
     server.state().refused.insert("dpunodenetworkstatuses".to_owned(), 404);
     let said = writer.write(&[node("True")]).await;
@@ -139,7 +147,8 @@ async fn the_same_event_is_said_once() {
     assert_eq!(events.say(&happening("2 flows were missing")).await, Ok(false));
     assert_eq!(events.say(&happening("1 flow was missing")).await, Ok(true));
     // The second counts up the first.
-    let asked = ["POST", "PATCH"].map(|method| server.asked(&format!("{method} /apis/events.k8s.io/v1/namespaces/ns/events")));
+    let asked =
+        ["POST", "PATCH"].map(|method| server.asked(&format!("{method} /apis/events.k8s.io/v1/namespaces/ns/events")));
     assert_eq!(asked, [1, 1]);
     let event = server.state().objects.iter().find(|(key, _)| key.0 == "events").unwrap().1.clone();
     assert_eq!((&event["reason"], &event["regarding"]["kind"]), (&json!("DriftRepaired"), &json!("ServiceChain")));

@@ -53,8 +53,11 @@ pub struct Crd {
 /// # Errors
 /// Where a type has no JSON form, which a test excludes.
 pub fn all() -> Result<Vec<Crd>, serde_json::Error> {
-    let crds: [(CustomResourceDefinition, bool); 3] =
-        [(DPUNodeNetworkStatus::crd(), false), (chain::ServiceChain::crd(), true), (interface::ServiceInterface::crd(), true)];
+    let crds: [(CustomResourceDefinition, bool); 3] = [
+        (DPUNodeNetworkStatus::crd(), false),
+        (chain::ServiceChain::crd(), true),
+        (interface::ServiceInterface::crd(), true),
+    ];
     crds.into_iter().map(|(crd, has_spec)| written(&crd, has_spec)).collect()
 }
 
@@ -62,7 +65,9 @@ fn written(crd: &CustomResourceDefinition, has_spec: bool) -> Result<Crd, serde_
     let mut object = serde_json::to_value(crd)?;
     tidy(&mut object);
     for version in object.pointer_mut("/spec/versions").and_then(Value::as_array_mut).into_iter().flatten() {
-        let Some(schema) = version.pointer_mut("/schema/openAPIV3Schema").and_then(Value::as_object_mut) else { continue };
+        let Some(schema) = version.pointer_mut("/schema/openAPIV3Schema").and_then(Value::as_object_mut) else {
+            continue;
+        };
         if !has_spec {
             if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
                 properties.remove("spec");

@@ -167,7 +167,9 @@ impl State {
     fn take(&mut self, (name, said): Said) -> bool {
         let kind = name.kind;
         match said {
-            Ok(watcher::Event::Apply(object)) => self.ours(kind, object).is_some_and(|one| self.store.apply(kind, &one)),
+            Ok(watcher::Event::Apply(object)) => {
+                self.ours(kind, object).is_some_and(|one| self.store.apply(kind, &one))
+            }
             Ok(watcher::Event::Delete(object)) => self.store.delete(kind, &plain(object)),
             Ok(watcher::Event::Init) => {
                 self.store.restart(kind);

@@ -46,7 +46,13 @@ pub struct KindName {
     pub plural: &'static str,
 }
 
-const fn named(kind: Kind, group: &'static str, version: &'static str, name: &'static str, plural: &'static str) -> KindName {
+const fn named(
+    kind: Kind,
+    group: &'static str,
+    version: &'static str,
+    name: &'static str,
+    plural: &'static str,
+) -> KindName {
     KindName { kind, group, version, name, plural }
 }
 
@@ -282,7 +288,12 @@ mod tests {
                 assert!(!store.delete(kind, &odd));
             }
         }
-        assert!(store.apply(Kind::Interface, &json!({"metadata": {"name": "x"}, "spec": {"node": "w", "interfaceType": []}})));
+        assert!(
+            store.apply(
+                Kind::Interface,
+                &json!({"metadata": {"name": "x"}, "spec": {"node": "w", "interfaceType": []}})
+            )
+        );
         assert!(store.snapshot().interfaces[0].kind.is_err(), "kept, so that its status can say so");
     }
 }

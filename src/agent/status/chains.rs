@@ -4,10 +4,11 @@
 
 use super::conditions::{self, Aspect};
 use super::interfaces::down_by_name;
-use super::{FlowFacts, Facts, Seen};
+use super::{Facts, FlowFacts};
 use crate::agent::crd::details::{ChainDetails, Flows, MOST, SwitchPort, SwitchPorts};
 use crate::agent::crd::node::ChainEntry;
 use crate::agent::desired::{DesiredChain, DesiredPort, Place, Problem};
+use crate::agent::plan::Found;
 
 /// Every port of every switch is one port of the bridge.
 pub const RESOLVED: &str = "PortsResolved";
@@ -16,7 +17,7 @@ pub const RECONCILED: &str = "ServiceChainReconciled";
 /// Every port that was found carries traffic.
 pub const PORTS_UP: &str = "PortsUp";
 /// Ports in the lists of all chains together.
-const MOST_PORTS: usize = 2048;
+const MOST_PORTS: usize = 1024;
 
 /// One for each chain.
 pub(super) fn entries(facts: &Facts<'_>, before: &[ChainEntry], now: &str) -> Vec<ChainEntry> {
@@ -75,7 +76,7 @@ fn switches(chain: &DesiredChain, facts: &Facts<'_>) -> Vec<Vec<Port>> {
     chain.switches.iter().flatten().map(|switch| &switch.ports).enumerate().map(switch).collect()
 }
 
-fn port(wanted: &DesiredPort, found: Option<&Result<Seen, Problem>>, facts: &Facts<'_>) -> Port {
+fn port(wanted: &DesiredPort, found: Option<&Result<Found, Problem>>, facts: &Facts<'_>) -> Port {
     let mut shown = SwitchPort {
         interface: wanted.interface.as_ref().map(|key| key.name.clone()),
         pod: match &wanted.place {
@@ -91,8 +92,8 @@ fn port(wanted: &DesiredPort, found: Option<&Result<Seen, Problem>>, facts: &Fac
         (Err(problem), _) => (Some(problem.clone()), None),
         (Ok(_), None) => (Some(Problem::new("Pending", "the switch is being asked")), None),
         (Ok(observed), Some(Ok(seen))) => {
-            shown.ofport = i32::try_from(seen.ofport).ok();
-            shown.vlan = seen.vlan;
+            shown.ofport = i32::try_from(seen.member.ofport).ok();
+            shown.vlan = seen.member.vlan;
             let down = down_by_name(&seen.port, observed);
             shown.port = Some(seen.port);
             (None, down)
@@ -135,9 +136,10 @@ fn aspects(chain: &DesiredChain, switches: &[Vec<Port>], facts: &Facts<'_>) -> V
 
 /// The first port of which this is wrong, and how many there are.
 fn first<'p>(switches: &'p [Vec<Port>], of: impl Fn(&'p Port) -> Option<&'p Problem>) -> Option<(Problem, usize)> {
-    let numbered = switches.iter().enumerate().flat_map(|(switch, ports)| {
-        ports.iter().enumerate().map(move |(index, port)| (switch, index, port))
-    });
+    let numbered = switches
+        .iter()
+        .enumerate()
+        .flat_map(|(switch, ports)| ports.iter().enumerate().map(move |(index, port)| (switch, index, port)));
     let mut wrong = numbered.filter_map(|(switch, index, port)| Some((switch, index, of(port)?)));
     let (switch, index, problem) = wrong.next()?;
     let more = wrong.count();

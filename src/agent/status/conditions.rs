@@ -8,7 +8,7 @@ use crate::agent::crd::details::{Condition, Truth};
 use crate::agent::desired::Problem;
 
 /// Longest message, in bytes: a status with everything wrong must fit into an object.
-const LONGEST: usize = 256;
+const LONGEST: usize = 224;
 
 /// One aspect as it is now.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -2,13 +2,16 @@
 //!
 //! In: [`Facts`], the entries of before, the time. Out: an [`InterfaceEntry`] for each interface, by namespace and name.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::conditions::{self, Aspect};
-use super::{Facts, MANAGED_BY_OTHER, READY, Seen};
-use crate::agent::api::{Interface, InterfaceKind};
+use super::{Facts, MANAGED_BY_OTHER, READY};
+use crate::agent::api::{InterfaceKind, Key};
 use crate::agent::crd::details::{InterfaceDetails, Link, MOST, Mtu, PortStatus};
 use crate::agent::crd::node::InterfaceEntry;
 use crate::agent::desired::{Desired, Place, Placed, Problem};
 use crate::agent::observed::{self, Observed};
+use crate::agent::plan::Found;
 
 /// DPF's condition: what is asked for is in the switch's database.
 pub const RECONCILED: &str = "ServiceInterfaceReconciled";
@@ -21,6 +24,7 @@ const OF_DEVICE: [&str; 3] = ["DeviceMissing", "DeviceError", "PeerMissing"];
 
 /// One for each interface.
 pub(super) fn entries(facts: &Facts<'_>, before: &[InterfaceEntry], now: &str) -> Vec<InterfaceEntry> {
+    let users = users(facts.desired);
     let entry = |placed: &Placed| {
         let key = &placed.interface.meta.key;
         let was = before.iter().find(|entry| entry.namespace == key.namespace && entry.name == key.name);
@@ -30,7 +34,7 @@ pub(super) fn entries(facts: &Facts<'_>, before: &[InterfaceEntry], now: &str) -
             namespace: key.namespace.clone(),
             name: key.name.clone(),
             kind: placed.interface.kind.as_ref().ok().map(|kind| kind_name(kind).to_owned()),
-            details: details(placed, facts),
+            details: details(placed, facts, &users),
             observed_generation: generation,
             conditions: conditions::list(aspects(placed, facts), was_conditions, generation, now),
         }
@@ -63,9 +67,12 @@ fn row<'f>(placed: &'f Placed, facts: &Facts<'f>) -> Option<(&'f str, &'f observ
     Some((name, observed.interfaces.get(name)?))
 }
 
-fn details(placed: &Placed, facts: &Facts<'_>) -> InterfaceDetails {
-    let chains = chains_of(&placed.interface, facts.desired);
-    let Some((name, row)) = row(placed, facts) else { return InterfaceDetails { chains, ..InterfaceDetails::default() } };
+fn details(placed: &Placed, facts: &Facts<'_>, users: &Users<'_>) -> InterfaceDetails {
+    let names = users.get(&placed.interface.meta.key).into_iter().flatten();
+    let chains: Vec<String> = names.take(MOST).map(|name| (*name).to_owned()).collect();
+    let Some((name, row)) = row(placed, facts) else {
+        return InterfaceDetails { chains, ..InterfaceDetails::default() };
+    };
     let bridge = facts.observed.ok().and_then(|observed| observed.ports.get(&row.port)).map(|port| port.bridge.clone());
     let vlan = match &placed.place {
         Ok(Place::Vlan(_, id)) => Some(*id),
@@ -89,16 +96,19 @@ fn details(placed: &Placed, facts: &Facts<'_>) -> InterfaceDetails {
     }
 }
 
-/// Names of the chains with a port that is this interface.
-fn chains_of(interface: &Interface, desired: &Desired) -> Vec<String> {
-    let uses = |chain: &&crate::agent::desired::DesiredChain| {
-        let ports = chain.switches.iter().flatten().flat_map(|switch| &switch.ports);
-        ports.filter(|port| port.place.is_ok()).any(|port| port.interface.as_ref() == Some(&interface.meta.key))
-    };
-    let mut names: Vec<String> =
-        desired.chains.iter().filter(uses).map(|chain| chain.meta.key.name.clone()).take(MOST).collect();
-    names.sort();
-    names
+/// Names of the chains with a port that is this interface, by interface.
+type Users<'d> = BTreeMap<&'d Key, BTreeSet<&'d str>>;
+
+fn users(desired: &Desired) -> Users<'_> {
+    let mut users = Users::new();
+    for chain in &desired.chains {
+        for port in chain.switches.iter().flatten().flat_map(|switch| &switch.ports).filter(|port| port.place.is_ok()) {
+            if let Some(key) = &port.interface {
+                users.entry(key).or_default().insert(&chain.meta.key.name);
+            }
+        }
+    }
+    users
 }
 
 fn aspects(placed: &Placed, facts: &Facts<'_>) -> Vec<Aspect> {
@@ -114,14 +124,16 @@ fn aspects(placed: &Placed, facts: &Facts<'_>) -> Vec<Aspect> {
     aspects
 }
 
-fn reconciled(placed: &Placed, found: Option<&Result<Seen, Problem>>, facts: &Facts<'_>) -> Aspect {
+fn reconciled(placed: &Placed, found: Option<&Result<Found, Problem>>, facts: &Facts<'_>) -> Aspect {
     if let Err(problem) = &placed.place {
         return Aspect::fails(RECONCILED, problem.clone());
     }
     match (facts.observed, found) {
         (Err(problem), _) => Aspect::unknown(RECONCILED, problem.clone()),
         (Ok(_), None) => Aspect::unknown(RECONCILED, Problem::new("Pending", "the switch is being asked")),
-        (Ok(_), Some(Err(problem))) if !OF_DEVICE.contains(&problem.reason) => Aspect::fails(RECONCILED, problem.clone()),
+        (Ok(_), Some(Err(problem))) if !OF_DEVICE.contains(&problem.reason) => {
+            Aspect::fails(RECONCILED, problem.clone())
+        }
         (Ok(observed), _) if observed.system.cur_cfg < observed.system.next_cfg => {
             let message = "the switch has not acted on the latest change yet";
             Aspect::unknown(RECONCILED, Problem::new("Pending", message))
@@ -130,7 +142,7 @@ fn reconciled(placed: &Placed, found: Option<&Result<Seen, Problem>>, facts: &Fa
     }
 }
 
-fn port_up(placed: &Placed, found: Option<&Result<Seen, Problem>>, facts: &Facts<'_>) -> Aspect {
+fn port_up(placed: &Placed, found: Option<&Result<Found, Problem>>, facts: &Facts<'_>) -> Aspect {
     if let Err(problem) = facts.observed {
         return Aspect::unknown(PORT_UP, problem.clone());
     }
@@ -187,6 +199,9 @@ fn mtu_applied(placed: &Placed, facts: &Facts<'_>) -> Option<Aspect> {
             let message = format!("the MTU of `{name}` is {actual}, {asked} was asked for");
             Aspect::fails(MTU_APPLIED, Problem::new("MTURefused", message))
         }
-        None => Aspect::unknown(MTU_APPLIED, Problem::new("Pending", format!("the switch does not say the MTU of `{name}`"))),
+        None => Aspect::unknown(
+            MTU_APPLIED,
+            Problem::new("Pending", format!("the switch does not say the MTU of `{name}`")),
+        ),
     })
 }

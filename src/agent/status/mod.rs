@@ -20,10 +20,12 @@ use super::api::Key;
 use super::crd::details::{Condition, MOST, Truth};
 use super::crd::interface::InterfaceStatus;
 use super::crd::node::{
-    Agent, ChainEntry, ChainSample, Conflict, InterfaceEntry, NodeStatus, Omitted, Sample, Summary, SwitchStatus, Trouble,
+    Agent, ChainEntry, ChainSample, Conflict, InterfaceEntry, NodeStatus, Omitted, Sample, Summary, SwitchStatus,
+    Trouble,
 };
 use super::desired::{Desired, Problem};
 use super::observed::Observed;
+use super::plan::Found;
 use crate::agent::crd::chain::ChainStatus;
 use conditions::Aspect;
 
@@ -39,17 +41,6 @@ pub const INTERFACES_READY: &str = "InterfacesReady";
 pub const CHAINS_READY: &str = "ChainsReady";
 /// `reason` of an interface that another controller looks after.
 pub const MANAGED_BY_OTHER: &str = "ManagedByOther";
-
-/// A port of the switch that was found for an interface.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Seen {
-    /// Its name.
-    pub port: String,
-    /// Its OpenFlow number.
-    pub ofport: u32,
-    /// The VLAN of it.
-    pub vlan: Option<u16>,
-}
 
 /// What became of the flows of a chain.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -79,10 +70,10 @@ pub struct Facts<'f> {
     pub desired: &'f Desired,
     /// The switch; why it cannot be reached.
     pub observed: Result<&'f Observed, &'f Problem>,
-    /// What was found of each interface, by its identifier.
-    pub interfaces: &'f BTreeMap<String, Result<Seen, Problem>>,
-    /// What was found of each port of each switch of each chain.
-    pub chains: &'f BTreeMap<Key, Vec<Vec<Result<Seen, Problem>>>>,
+    /// What was found of each interface, by its identifier (`Plan::interfaces`).
+    pub interfaces: &'f BTreeMap<String, Result<Found, Problem>>,
+    /// What was found of each port of each switch of each chain (`Plan::chains`).
+    pub chains: &'f BTreeMap<Key, Vec<Vec<Result<Found, Problem>>>>,
     /// What became of the flows of each chain.
     pub flows: &'f BTreeMap<Key, FlowFacts>,
     /// What of others is in the way.

@@ -150,7 +150,8 @@ impl Writer {
             return;
         }
         let lacks = |key: &String| answer.get(key).is_none();
-        let missing: Vec<&String> = sent.as_object().into_iter().flatten().map(|(key, _)| key).filter(|key| lacks(key)).collect();
+        let missing: Vec<&String> =
+            sent.as_object().into_iter().flatten().map(|(key, _)| key).filter(|key| lacks(key)).collect();
         if missing.is_empty() {
             return;
         }
@@ -228,7 +229,14 @@ impl Writer {
             }
             let metadata = json!({"resourceVersion": object.metadata.resource_version, "finalizers": finalizers});
             let patch = Patch::Merge(json!({"metadata": metadata}));
-            match api.patch(&key.name, &PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() }, &patch).await {
+            match api
+                .patch(
+                    &key.name,
+                    &PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() },
+                    &patch,
+                )
+                .await
+            {
                 Err(Error::Api(said)) if said.code == 409 => {}
                 Err(Error::Api(said)) if said.code == 404 => return Ok(()),
                 answer => return answer.map(drop).map_err(|error| refusal(Target::Object(kind), &error)),
@@ -240,9 +248,10 @@ impl Writer {
 
 fn target_resource(target: Target) -> ApiResource {
     match target {
-        Target::Node => {
-            ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(node::GROUP, node::VERSION, node::KIND), node::PLURAL)
-        }
+        Target::Node => ApiResource::from_gvk_with_plural(
+            &GroupVersionKind::gvk(node::GROUP, node::VERSION, node::KIND),
+            node::PLURAL,
+        ),
         Target::Object(kind) => resource(KINDS.into_iter().find(|name| name.kind == kind).unwrap_or(KINDS[0])),
     }
 }
@@ -256,7 +265,7 @@ fn place_text(document: &Document) -> String {
 /// Whether the schema of the CRD has something against a field.
 fn is_of_schema(error: &Error) -> bool {
     let Error::Api(said) = error else { return false };
-    said.message.contains("field not declared in schema") || said.code == 422
+    said.message.contains("field not declared in schema")
 }
 
 fn refusal(target: Target, error: &Error) -> String {

@@ -47,8 +47,7 @@ pub fn documents(
     released: &BTreeMap<Key, String>,
     all: bool,
 ) -> Vec<Document> {
-    let mut documents =
-        vec![Document { target: Target::Node, key: Key::new("", node), status: status::json(status) }];
+    let mut documents = vec![Document { target: Target::Node, key: Key::new("", node), status: status::json(status) }];
     let find = |key: &Key| {
         let is = |entry: &&InterfaceEntry| entry.namespace == key.namespace && entry.name == key.name;
         status.interfaces.iter().find(is).filter(|entry| !status::is_of_other(&entry.conditions))
@@ -61,7 +60,8 @@ pub fn documents(
     }
     for chain in snapshot.chains.iter().filter(|one| all || !one.meta.uid.is_empty()) {
         let key = &chain.meta.key;
-        let is = |entry: &&crate::agent::crd::node::ChainEntry| entry.namespace == key.namespace && entry.name == key.name;
+        let is =
+            |entry: &&crate::agent::crd::node::ChainEntry| entry.namespace == key.namespace && entry.name == key.name;
         if let Some(entry) = status.chains.iter().find(is) {
             let status = status::json(&status::of_chain(entry));
             documents.push(Document { target: Target::Object(Kind::Chain), key: key.clone(), status });

@@ -40,7 +40,8 @@ impl Folder {
     pub fn write(&mut self, documents: &[Document]) -> io::Result<usize> {
         let mut touched = 0;
         let mut result = Ok(());
-        let wanted: BTreeMap<String, String> = documents.iter().map(|document| (name(document), text(document))).collect();
+        let wanted: BTreeMap<String, String> =
+            documents.iter().map(|document| (name(document), text(document))).collect();
         for (name, text) in &wanted {
             if self.written.get(name) == Some(text) {
                 continue;
