@@ -12,6 +12,8 @@
 
 pub mod api;
 pub mod backoff;
+pub mod cli;
+pub mod control;
 pub mod crd;
 pub mod desired;
 pub mod flow;
@@ -19,9 +21,11 @@ pub mod flows;
 pub mod hash;
 pub mod observed;
 pub mod openflow;
+pub mod ops;
 mod outbox;
 pub mod ovsdb;
 pub mod plan;
+pub mod run;
 pub mod sets;
 pub mod sources;
 pub mod status;
