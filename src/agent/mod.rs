@@ -29,4 +29,6 @@ pub mod run;
 pub mod sets;
 pub mod sources;
 pub mod status;
+pub mod trace;
+pub mod unixctl;
 pub mod writer;
