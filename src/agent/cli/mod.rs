@@ -2,8 +2,11 @@
 //!
 //! stdout carries the product, stderr what people read.
 
+mod look;
 mod plan;
 mod run;
+mod status;
+mod trace;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -44,7 +47,8 @@ enum Failure {
 
 /// Wire the Open vSwitch of a DPU as its ServiceInterfaces and ServiceChains ask for, and say in their status whether it is
 ///
-/// Exit codes: 0 done; 1 the answer is no (`plan`: something is to do); 2 no answer (usage, files, a switch that cannot be read).
+/// Exit codes: 0 done; 1 the answer is no (`plan`: something is to do; `status`:
+/// something is wrong; `trace`: the packet goes elsewhere than meant); 2 no answer (usage, files, a switch that cannot be read).
 #[derive(Debug, Parser)]
 #[command(name = "dpu-agent", version, arg_required_else_help = true)]
 struct Cli {
@@ -56,6 +60,8 @@ struct Cli {
 enum Verb {
     Run(run::RunArgs),
     Plan(plan::PlanArgs),
+    Status(status::StatusArgs),
+    Trace(trace::TraceArgs),
     /// Print the CustomResourceDefinitions that the agent writes status of, as YAML
     Crds,
 }
@@ -115,6 +121,8 @@ pub fn run() -> ExitCode {
     let status = match cli.verb {
         Verb::Run(args) => run::run(args),
         Verb::Plan(args) => plan::run(&args),
+        Verb::Status(args) => status::run(&args),
+        Verb::Trace(args) => trace::run(&args),
         Verb::Crds => crds(),
     };
     ExitCode::from(status.unwrap_or_else(|failure| {

@@ -1,23 +1,13 @@
 //! `dpu-agent plan`.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Failure, SwitchArgs, deliver, event_loop, say};
+use super::{Failure, SwitchArgs, deliver, event_loop, look};
 use crate::agent::desired;
-use crate::agent::observed::{MONITORED, Observed};
-use crate::agent::openflow::FlowFilter;
-use crate::agent::openflow::connection::{Connection, Times as FlowTimes};
-use crate::agent::ovsdb::connection::{Client, Times};
-use crate::agent::ovsdb::session::Interest;
+use crate::agent::observed::Observed;
 use crate::agent::plan::{self, FlowChange, Plan, PortChange};
-use crate::agent::sources::files::Shelf;
-use crate::cli::fs::Disk;
-
-/// How long the database may take to tell its rows.
-const WITHIN: Duration = Duration::from_secs(5);
 
 /// Print what the agent would change on the switch, and change nothing
 ///
@@ -38,18 +28,10 @@ pub(super) struct PlanArgs {
 }
 
 pub(super) fn run(args: &PlanArgs) -> Result<u8, Failure> {
-    let file = |path: &Path, why: String| Failure::File { path: path.to_owned(), why };
-    let disk = Disk::open(&args.from).map_err(|error| file(&args.from, error.to_string()))?;
-    let given = Shelf::new(&args.switch.node, args.switch.sets).read(&disk);
-    for (place, problem) in &given.problems {
-        say(&format!("warning: {place}: {problem}\n"));
-    }
-    if !given.complete {
-        return Err(Failure::Usage(format!("the folder `{}` cannot be listed", args.from.display())));
-    }
+    let given = look::folder(&args.switch, &args.from)?;
     let observed = match &args.observed {
         Some(path) => read_observed(path)?,
-        None => event_loop()?.block_on(read_switch(&args.switch))?,
+        None => event_loop()?.block_on(look::switch(&args.switch))?.observed,
     };
     let settings = args.switch.settings();
     let desired = desired::desired(&given.snapshot, &settings);
@@ -66,31 +48,6 @@ fn read_observed(path: &Path) -> Result<Observed, Failure> {
     let why = |why: String| Failure::File { path: path.to_owned(), why };
     let bytes = std::fs::read(path).map_err(|error| why(error.to_string()))?;
     serde_json::from_slice(&bytes).map_err(|error| why(error.to_string()))
-}
-
-/// The switch as it is; nothing is asked of it but to tell.
-async fn read_switch(args: &SwitchArgs) -> Result<Observed, Failure> {
-    let interest = Interest { tables: MONITORED, lock: None };
-    let client = Client::start(args.ovsdb.clone(), interest, Times::suited_to(&args.ovsdb));
-    let mut views = client.views();
-    let known = tokio::time::timeout(WITHIN, views.wait_for(|view| view.connected)).await;
-    let cache = match known {
-        Ok(Ok(view)) => view.cache.clone(),
-        _ => {
-            let error = client.views().borrow().error.clone();
-            return Err(Failure::Switch(error.unwrap_or_else(|| "the database does not answer".to_owned())));
-        }
-    };
-    let mut observed = Observed::of(&cache, [].into());
-    if observed.bridges.contains_key(&args.bridge) {
-        let path = args.ovs_rundir.join(format!("{}.mgmt", args.bridge));
-        let failure = |error: crate::agent::openflow::connection::Error| Failure::Switch(error.to_string());
-        let (connection, _ports) = Connection::open(&path, FlowTimes::default()).await.map_err(failure)?;
-        let entries = connection.flows(FlowFilter::default()).await.map_err(failure)?;
-        let flows = entries.into_iter().map(|entry| entry.flow).collect();
-        observed.flows.insert(args.bridge.clone(), Some(flows));
-    }
-    Ok(observed)
 }
 
 fn port_line(change: &PortChange) -> String {
