@@ -139,11 +139,16 @@ fn port(id: &str, found: &Result<Found, Problem>, look: &Look) -> Port {
         ofport: member.map(|member| member.ofport),
         link,
         mtu: interface.and_then(|interface| interface.mtu),
-        rx_packets: counters.map(|counters| counters.rx_packets),
-        tx_packets: counters.map(|counters| counters.tx_packets),
-        dropped: counters.map(|counters| counters.rx_dropped.saturating_add(counters.tx_dropped)),
+        rx_packets: counters.and_then(|counters| counted(counters.rx_packets)),
+        tx_packets: counters.and_then(|counters| counted(counters.tx_packets)),
+        dropped: counters.and_then(|counters| counted(counters.rx_dropped)?.checked_add(counted(counters.tx_dropped)?)),
         state,
     }
+}
+
+/// A counter that the port keeps: all ones are OpenFlow's word for none.
+fn counted(counter: u64) -> Option<u64> {
+    (counter != u64::MAX).then_some(counter)
 }
 
 fn chain_shown(chain: &desired::DesiredChain, plan: &Plan, look: &Look, wrong: &mut Vec<String>) -> Chain {
