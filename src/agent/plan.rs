@@ -37,6 +37,8 @@ pub struct Plan {
     pub conflicts: BTreeMap<u64, Flow>,
     /// Marked ports that stay although nothing asks for them: uplinks.
     pub kept: BTreeSet<String>,
+    /// The flows that must be there in the end, those that are there already too. Sorted.
+    pub wanted: Vec<Flow>,
 }
 
 /// A port of the switch that an interface is.
@@ -127,8 +129,9 @@ pub fn plan(desired: &Desired, observed: &Observed, settings: &Settings) -> Plan
         plan.interfaces.insert(one.interface.id.clone(), found);
     }
     let switches = chains(desired, &view, &mut plan);
+    plan.wanted = flows::flows(&switches);
     if let Some(Some(there)) = observed.flows.get(&settings.bridge) {
-        (plan.flows, plan.conflicts) = flow_changes(&flows::flows(&switches), there, desired);
+        (plan.flows, plan.conflicts) = flow_changes(&plan.wanted, there, desired);
     }
     plan
 }

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::documents::{Document, Target};
-use crate::agent::crd::node::{GROUP, KIND, VERSION};
+use crate::agent::api::Key;
+use crate::agent::crd::node::{GROUP, KIND, NodeStatus, VERSION};
 use crate::agent::sources::store::{KINDS, KindName};
 
 /// A folder with the status of each object.
@@ -31,6 +32,15 @@ impl Folder {
     pub fn open(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
         Ok(Self { path: path.to_owned(), written: BTreeMap::new() })
+    }
+
+    /// What the node's file says now: times of transition go on from there when the agent starts again.
+    #[must_use]
+    pub fn before(&self, node: &str) -> Option<NodeStatus> {
+        let document = Document { target: Target::Node, key: Key::new("", node), status: json!(null) };
+        let bytes = fs::read(self.path.join(name(&document))).ok()?;
+        let mut object: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+        serde_json::from_value(object.get_mut("status")?.take()).ok()
     }
 
     /// Writes what became another; says how many files were touched.
