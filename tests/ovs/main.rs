@@ -9,6 +9,7 @@
     )
 )]
 
+mod agent;
 mod database;
 mod openflow;
 mod switch;

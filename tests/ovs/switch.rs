@@ -96,6 +96,14 @@ impl Switch {
         self.vswitchd.wait().unwrap();
     }
 
+    pub(crate) fn start_vswitchd(&mut self) {
+        self.vswitchd = spawn_vswitchd(&self.folder);
+        until("ovs-vswitchd answers", || {
+            let mut command = Command::new("ovs-appctl");
+            command.arg("-t").arg(self.path("v.ctl")).arg("version").output().unwrap().status.success()
+        });
+    }
+
     pub(crate) fn kill_database(&mut self) {
         self.database.kill().unwrap();
         self.database.wait().unwrap();
