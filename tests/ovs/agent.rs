@@ -59,7 +59,8 @@ impl Lab {
     fn command(&self, verb: &str, status: Option<&Path>) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_dpu-agent"), verb]);
-        command.args(["--node", "w", "--port-type", "dummy", "--ovsdb", &self.switch.endpoint()]);
+        command.env("DPU_AGENT_PORT_TYPE", "dummy");
+        command.args(["--node", "w", "--ovsdb", &self.switch.endpoint()]);
         command.arg("--ovs-rundir").arg(self.switch.path("")).arg("--from").arg(self.from.path());
         if let Some(status) = status {
             command.arg("--status").arg(status);

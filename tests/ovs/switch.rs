@@ -96,11 +96,12 @@ impl Switch {
         self.vswitchd.wait().unwrap();
     }
 
-    pub(crate) fn start_vswitchd(&mut self) {
+    /// Starts it again, and waits until a bridge answers.
+    pub(crate) fn start_vswitchd(&mut self, bridge: &str) {
         self.vswitchd = spawn_vswitchd(&self.folder);
-        until("ovs-vswitchd answers", || {
-            let mut command = Command::new("ovs-appctl");
-            command.arg("-t").arg(self.path("v.ctl")).arg("version").output().unwrap().status.success()
+        let socket = format!("unix:{}", self.path(&format!("{bridge}.mgmt")).display());
+        until("the bridge answers", || {
+            Command::new("ovs-ofctl").args(["show", &socket]).output().unwrap().status.success()
         });
     }
 

@@ -18,7 +18,7 @@ fn flows_are_back_when_the_switch_is() {
     let flows = lab.flows();
     lab.switch.kill_vswitchd();
     lab.until_condition("SwitchConnected", "False/SwitchAway");
-    lab.switch.start_vswitchd();
+    lab.switch.start_vswitchd("br-sfc");
     let begin = Instant::now();
     lab.until("the flows are back", || lab.flows() == flows);
     println!("ovs-vswitchd is back: flows after {} ms", begin.elapsed().as_millis());
@@ -30,8 +30,8 @@ fn the_database_may_restart_while_objects_change() {
     let mut lab = one_chain(&["br-sfc"]);
     let _agent = lab.agent();
     lab.until_condition("Ready", "True/Success");
+    // Without its database ovs-vswitchd goes on forwarding, and answers nobody.
     lab.switch.kill_database();
-    assert_eq!(lab.flows().len(), 2, "flows stay");
     lab.put("all", &[physical("p0"), vf(1), vf(2), chain("c", &[&["p0", "vf2"]])]);
     lab.until_condition("SwitchConnected", "False/SwitchAway");
     lab.switch.start_database();
