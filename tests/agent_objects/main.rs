@@ -1,5 +1,10 @@
 //! The side of `dpu-agent` that faces objects: watches, folders, status, CRDs. An API server of a few lines stands in for the
 //! real one, which `tests/e2e` has.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests use files and the environment, and end where they fail"
+)]
 
 mod cluster;
 mod crds;

@@ -143,6 +143,10 @@ impl Server {
             state.refused.get(&place.plural).copied().or(unserved)
         };
         if let Some(code) = refused {
+            if code == 404 {
+                // As the real one says it of a kind that it does not know.
+                return answer_text(&mut stream, code, "404 page not found\n").await;
+            }
             return answer(&mut stream, code, &failure(code, "refused by the test")).await;
         }
         if method == "GET" && place.name.is_none() && query.contains("watch=true") {
@@ -329,10 +333,13 @@ async fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
 }
 
 async fn answer(stream: &mut TcpStream, code: u16, object: &Value) -> Option<()> {
-    let body = object.to_string();
+    answer_text(stream, code, &object.to_string()).await
+}
+
+async fn answer_text(stream: &mut TcpStream, code: u16, body: &str) -> Option<()> {
+    let length = body.len();
     let head = format!(
-        "HTTP/1.1 {code} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
+        "HTTP/1.1 {code} X\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.ok()?;
     stream.write_all(body.as_bytes()).await.ok()

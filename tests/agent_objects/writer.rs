@@ -1,14 +1,16 @@
 //! Status and finalizers in an API server, whatever its CRDs keep.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use dpu_render::agent::api::Key;
 use dpu_render::agent::sources::store::Kind;
-use dpu_render::agent::writer::cluster::Writer;
+use dpu_render::agent::writer::cluster::{Writer, run};
 use dpu_render::agent::writer::documents::{Document, Target};
 use dpu_render::agent::writer::events::{Events, Happening};
 use dpu_render::agent::writer::finalizers::{INTERFACE, Step};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::cluster::interface;
 use super::server::{Schema, Server};
@@ -106,6 +108,27 @@ async fn what_is_refused_is_said_and_tried_again() {
     server.away(true);
     let said = writer.write(&[node("False")]).await;
     assert_eq!(said.len(), 1, "{said:?}");
+}
+
+#[tokio::test]
+async fn what_flaps_is_written_now_and_then() {
+    let server = Server::start().await;
+    let (documents, latest) = watch::channel(Arc::new(Vec::new()));
+    let (problems, mut refused) = watch::channel(none());
+    server.state().refused.insert("dpunodenetworkstatuses".to_owned(), 403);
+    tokio::spawn(run(Writer::new(server.client(), "w"), latest, problems));
+    documents.send_replace(Arc::new(vec![node("True")]));
+    refused.wait_for(|refused| refused.contains_key("DPUNodeNetworkStatus w")).await.unwrap();
+    server.state().refused.clear();
+    // All of this is said while it waits for its next try.
+    for number in 0..100 {
+        documents.send_replace(Arc::new(vec![node(if number % 2 == 0 { "True" } else { "False" })]));
+        tokio::task::yield_now().await;
+    }
+    refused.wait_for(BTreeMap::is_empty).await.unwrap();
+    assert_eq!(server.get("dpunodenetworkstatuses", "", "w")["status"]["conditions"][0]["status"], "False");
+    // Refused once; then not there, made, and written.
+    assert_eq!(server.asked("PATCH"), 4, "{:?}", server.state().requests);
 }
 
 #[tokio::test]

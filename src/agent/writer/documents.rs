@@ -115,3 +115,76 @@ pub fn reduced(status: &Value) -> Option<Value> {
         kept.iter().filter_map(|key| Some(((*key).to_owned(), members.get(*key)?.clone()))).collect();
     (reduced.len() < members.len() && reduced.contains_key("conditions")).then_some(Value::Object(reduced))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::crd::details::{InterfaceDetails, Truth};
+    use crate::agent::desired::Problem;
+    use crate::agent::status::conditions::{Aspect, list};
+
+    fn entry(namespace: &str, name: &str, reason: &'static str) -> InterfaceEntry {
+        let aspect = Aspect { kind: status::READY, status: Truth::Unknown, problem: Problem::new(reason, "") };
+        InterfaceEntry {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            kind: None,
+            details: InterfaceDetails::default(),
+            observed_generation: Some(2),
+            conditions: list(vec![aspect], &[], Some(2), "t0"),
+        }
+    }
+
+    fn interface(name: &str, uid: &str) -> Interface {
+        Interface::of(&json!({"metadata": {"namespace": "ns", "name": name, "uid": uid}})).unwrap()
+    }
+
+    fn targets(documents: &[Document]) -> Vec<(Target, String)> {
+        documents.iter().map(|one| (one.target, one.key.to_string())).collect()
+    }
+
+    #[test]
+    fn only_what_is_in_the_cluster_and_ours_to_say_is_written() {
+        let interfaces = vec![interface("mine", "u"), interface("other", "u"), interface("of-a-set", "")];
+        let snapshot = Snapshot { interfaces, ..Snapshot::default() };
+        let entries = [("mine", "Pending"), ("of-a-set", "Pending"), ("other", status::MANAGED_BY_OTHER)];
+        let entries = entries.map(|(name, reason)| entry("ns", name, reason)).to_vec();
+        let status = NodeStatus { interfaces: entries, ..NodeStatus::default() };
+        let of = |all| targets(&documents("w", &status, &snapshot, &BTreeMap::new(), all));
+        let node = (Target::Node, "/w".to_owned());
+        let named = |name: &str| (Target::Object(Kind::Interface), name.to_owned());
+        assert_eq!(of(false), [node.clone(), named("ns/mine")]);
+        assert_eq!(of(true), [node, named("ns/mine"), named("ns/of-a-set")]);
+    }
+
+    #[test]
+    fn entries_of_one_object_are_one_status_and_say_when_they_are_released() {
+        let object = json!({
+            "metadata": {"namespace": "c", "name": "w-sfc", "uid": "u", "generation": 2},
+            "spec": {"node": "w", "interfaces": [{"name": "ns_a"}, {"name": "ns_b", "terminating": true}, {"name": "ns_c", "terminating": true}]},
+        });
+        let snapshot = Snapshot { interfaces: Interface::of_node(&object), ..Snapshot::default() };
+        let status = NodeStatus { interfaces: vec![entry("c", "ns_a", "Pending")], ..NodeStatus::default() };
+        let released = [(Key::new("c", "ns_b"), "t1".to_owned())].into();
+        let documents = documents("w", &status, &snapshot, &released, false);
+        assert_eq!(targets(&documents)[1..], [(Target::Object(Kind::Entries), "c/w-sfc".to_owned())]);
+        let expected = json!({"observedGeneration": 2, "interfaceStatuses": [
+            {"name": "ns_a", "conditions": [{
+                "type": "Ready", "status": "Unknown", "reason": "Pending", "message": "", "lastTransitionTime": "t0", "observedGeneration": 2,
+            }]},
+            {"name": "ns_b", "conditions": [{
+                "type": RELEASED, "status": "True", "reason": "Success", "message": "the port is gone", "lastTransitionTime": "t1",
+                "observedGeneration": 2,
+            }]},
+        ]});
+        assert_eq!(documents[1].status, expected);
+    }
+
+    #[test]
+    fn what_older_releases_keep_is_less() {
+        let status = json!({"conditions": [], "observedGeneration": 1, "port": {}});
+        assert_eq!(reduced(&status), Some(json!({"conditions": [], "observedGeneration": 1})));
+        assert_eq!(reduced(&reduced(&status).unwrap()), None);
+        assert_eq!(reduced(&json!({"interfaceStatuses": [], "observedGeneration": 1})), None);
+    }
+}

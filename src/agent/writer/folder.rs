@@ -95,7 +95,7 @@ fn kind(document: &Document) -> Option<KindName> {
 
 /// Names of objects are names of files: nothing in them leads elsewhere, whatever the object says.
 fn name(document: &Document) -> String {
-    let part = |text: &str| text.replace(|c: char| c == '/' || c == '\0', "_");
+    let part = |text: &str| text.replace(['/', '\0'], "_");
     let (namespace, name) = (part(&document.key.namespace), part(&document.key.name));
     match kind(document) {
         None => format!("node-{name}.json"),
