@@ -268,9 +268,10 @@ mod tests {
                 "mutate Open_vSwitch",
             ]
         );
-        assert_eq!(asked.ports.iter().flatten().map(String::as_str).collect::<Vec<_>>(), [
-            "p0", "p0", "p0", "p-1", "p-1", "p-1", "old"
-        ]);
+        assert_eq!(
+            asked.ports.iter().flatten().map(String::as_str).collect::<Vec<_>>(),
+            ["p0", "p0", "p0", "p-1", "p-1", "p-1", "old"]
+        );
         let operations: Vec<&Operation> = asked.transaction.operations().collect();
         let Operation::Insert { row: interface, .. } = operations[2] else { panic!() };
         assert_eq!((&interface["type"], &interface["mtu_request"]), (&Value::from("dpdk"), &Value::from(9216)));

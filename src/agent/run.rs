@@ -220,7 +220,9 @@ impl Runner {
                     let connection = self.connection.clone();
                     self.under_way = Some(Box::pin(async move {
                         Input::Replaced(match connection {
-                            Some(connection) => connection.replace(changes).await.map_err(|error| flows_refused(&error)),
+                            Some(connection) => {
+                                connection.replace(changes).await.map_err(|error| flows_refused(&error))
+                            }
                             None => Err(whole("there is no connection to the bridge".to_owned())),
                         })
                     }));
@@ -229,7 +231,9 @@ impl Runner {
                     let connection = self.connection.clone();
                     self.under_way = Some(Box::pin(async move {
                         let flows = match connection {
-                            Some(connection) => connection.flows(FlowFilter::default()).await.map_err(|error| error.to_string()),
+                            Some(connection) => {
+                                connection.flows(FlowFilter::default()).await.map_err(|error| error.to_string())
+                            }
                             None => Err("there is no connection to the bridge".to_owned()),
                         };
                         Input::Flows(flows, time_of_day())
@@ -294,7 +298,9 @@ fn database_refused(error: &DatabaseError) -> Refusal {
     let DatabaseError::Refused(Refused::Transact(refused)) = error else { return whole(message) };
     match refused {
         TransactError::Operation { error, .. } if OUTDATED.contains(&error.as_str()) => whole(message),
-        TransactError::Operation { index, .. } => Refusal { parts: vec![(*index, message.clone())], as_a_whole: false, message },
+        TransactError::Operation { index, .. } => {
+            Refusal { parts: vec![(*index, message.clone())], as_a_whole: false, message }
+        }
         TransactError::Commit { .. } => Refusal { parts: Vec::new(), as_a_whole: true, message },
         TransactError::Count { .. } | TransactError::Answer { .. } => whole(message),
     }

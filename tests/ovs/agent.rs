@@ -1,5 +1,6 @@
 //! The program itself, between a folder of objects and a real switch.
 
+mod cluster;
 mod faults;
 mod figures;
 mod objects;
@@ -179,7 +180,11 @@ fn physical(name: &str) -> Value {
 }
 
 fn vf(number: u16) -> Value {
-    object("ServiceInterface", &format!("vf{number}"), json!({"interfaceType": "vf", "vf": {"pfID": 0, "vfID": number}}))
+    object(
+        "ServiceInterface",
+        &format!("vf{number}"),
+        json!({"interfaceType": "vf", "vf": {"pfID": 0, "vfID": number}}),
+    )
 }
 
 fn chain(name: &str, switches: &[&[&str]]) -> Value {

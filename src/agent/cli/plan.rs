@@ -145,9 +145,7 @@ fn as_text(plan: &Plan) -> String {
 }
 
 fn as_json(plan: &Plan) -> Value {
-    let problem = |(place, reason, message): (String, String, String)| {
-        json!({"place": place, "reason": reason, "message": message})
-    };
+    let problem = |(place, reason, message): (String, String, String)| json!({"place": place, "reason": reason, "message": message});
     json!({
         "ports": plan.ports.iter().map(port_line).collect::<Vec<_>>(),
         "flows": plan.flows.iter().map(flow_line).collect::<Vec<_>>(),

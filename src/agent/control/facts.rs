@@ -18,8 +18,13 @@ impl Control {
     #[must_use]
     pub fn report(&self, before: Option<&NodeStatus>, troubles: &[Trouble], now: &str) -> NodeStatus {
         let away = self.away();
-        let problems: Vec<Trouble> =
-            self.given.problems.iter().map(|(place, message)| trouble(place, message)).chain(troubles.iter().cloned()).collect();
+        let problems: Vec<Trouble> = self
+            .given
+            .problems
+            .iter()
+            .map(|(place, message)| trouble(place, message))
+            .chain(troubles.iter().cloned())
+            .collect();
         let facts = Facts {
             version: env!("CARGO_PKG_VERSION"),
             bridge: &self.settings.bridge,
@@ -101,7 +106,9 @@ impl Control {
         let in_the_way = ["PortOnOtherBridge", "NameConflict"];
         for one in &self.desired.interfaces {
             let found = self.plan.interfaces.get(&one.interface.id);
-            if let Some(Err(problem)) = found.filter(|found| in_the_way.contains(&found.as_ref().err().map_or("", |problem| problem.reason))) {
+            if let Some(Err(problem)) =
+                found.filter(|found| in_the_way.contains(&found.as_ref().err().map_or("", |problem| problem.reason)))
+            {
                 let name = one.interface.meta.key.to_string();
                 conflicts.push(Conflict { kind: "port".to_owned(), name, message: problem.message.clone() });
             }
@@ -117,7 +124,9 @@ impl Control {
             PortChange::Update { .. } | PortChange::Remove { .. } => true,
         };
         let names: Vec<&str> = self.asked_ports.iter().filter(drifted).map(super::port_of).collect();
-        let what = |names: Vec<&str>| format!("ports that somebody else had changed are as they must be again: {}", names.join(", "));
+        let what = |names: Vec<&str>| {
+            format!("ports that somebody else had changed are as they must be again: {}", names.join(", "))
+        };
         (!names.is_empty()).then(|| what(names))
     }
 

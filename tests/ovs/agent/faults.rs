@@ -108,7 +108,9 @@ fn drift_is_repaired_and_told() {
     assert!(!log().contains("DriftRepaired"), "{}", log());
     lab.switch.vsctl(&["del-port", "br-sfc", "pf0vf1"]);
     lab.until("the port is back", || lab.ports("br-sfc").len() == 2);
-    lab.until("and told", || log().contains("DriftRepaired: ports that somebody else had changed are as they must be again: pf0vf1"));
+    lab.until("and told", || {
+        log().contains("DriftRepaired: ports that somebody else had changed are as they must be again: pf0vf1")
+    });
     lab.until("the flows are right", || lab.flows() == flows);
     lab.until_condition("Ready", "True/Success");
     lab.switch.ofctl("del-flows", "br-sfc", &[]);
@@ -136,7 +138,11 @@ fn killed_at_any_point_it_ends_in_the_same_switch() {
     drop(agent);
     let (flows, in_the_end) = (lab.flows(), lab.ports("br-sfc"));
     for round in 0..24_u64 {
-        if round % 2 == 0 { few() } else { many() }
+        if round % 2 == 0 {
+            few()
+        } else {
+            many()
+        }
         let agent = lab.agent();
         // From before it is connected to after it is done.
         std::thread::sleep(Duration::from_millis(round * 2));

@@ -36,7 +36,12 @@ async fn a_change_of_an_object_is_soon_in_the_flows() {
     std::thread::sleep(Duration::from_millis(500));
     let ticks = agent.ticks();
     std::thread::sleep(Duration::from_secs(5));
-    println!("at rest for 5 s: {} clock ticks of 10 ms; {} KiB resident, {} KiB at most", agent.ticks() - ticks, agent.memory("VmRSS"), agent.memory("VmHWM"));
+    println!(
+        "at rest for 5 s: {} clock ticks of 10 ms; {} KiB resident, {} KiB at most",
+        agent.ticks() - ticks,
+        agent.memory("VmRSS"),
+        agent.memory("VmHWM")
+    );
 }
 
 #[test]
@@ -45,7 +50,8 @@ fn many_interfaces_and_chains_from_nothing() {
     let ports: Vec<Value> = (0..256).map(vf).collect();
     let name = |number: usize| format!("vf{number}");
     let chains = (0..50).map(|number| {
-        let names: Vec<String> = (0..if number % 10 == 0 { 5 } else { 2 }).map(|port| name(number * 5 + port)).collect();
+        let names: Vec<String> =
+            (0..if number % 10 == 0 { 5 } else { 2 }).map(|port| name(number * 5 + port)).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         chain(&format!("c{number}"), &[&names])
     });
@@ -57,7 +63,9 @@ fn many_interfaces_and_chains_from_nothing() {
     lab.until("all is ready", || node() == json!({"interfaces": "256/256", "chains": "50/50"}));
     println!(
         "256 interfaces and 50 chains from nothing: {:?} from the start of the program to the status; {} KiB resident, {} KiB at most",
-        begin.elapsed(), agent.memory("VmRSS"), agent.memory("VmHWM")
+        begin.elapsed(),
+        agent.memory("VmRSS"),
+        agent.memory("VmHWM")
     );
     assert_eq!(lab.flows().len(), 45 * 2 + 5 * 15);
 }

@@ -99,7 +99,8 @@ fn an_uplink_goes_only_where_that_is_wished_and_its_mark_can_change() {
     lab.put("all", &[physical("p0")]);
     let agent = lab.agent();
     lab.until_condition("Ready", "True/Success");
-    let other = object("ServiceInterface", "other", json!({"interfaceType": "physical", "physical": {"interfaceName": "p0"}}));
+    let other =
+        object("ServiceInterface", "other", json!({"interfaceType": "physical", "physical": {"interfaceName": "p0"}}));
     lab.put("all", &[other]);
     lab.until("the mark is the successor's", || {
         lab.switch.vsctl(&["get", "interface", "p0", "external_ids:dpf-id"]).trim() == "\"ns/other\""

@@ -8,7 +8,10 @@ fn rows(switch: &Switch, ports: &[&str]) -> String {
     let row = |table: &str, columns: &str, name: &&str| {
         switch.vsctl(&[&format!("--columns={columns}"), "list", table, *name])
     };
-    ports.iter().map(|name| row("port", "name,tag,external_ids,vlan_mode", name) + &row("interface", interface, name)).collect()
+    ports
+        .iter()
+        .map(|name| row("port", "name,tag,external_ids,vlan_mode", name) + &row("interface", interface, name))
+        .collect()
 }
 
 #[test]
@@ -17,7 +20,8 @@ fn ports_and_flows_of_others_stay_as_they_are() {
     lab.switch.add_ports("br-sfc", &["foreign0", "foreign1", "p0"]);
     lab.switch.add_ports("br-other", &["elsewhere"]);
     lab.switch.vsctl(&["set", "port", "foreign0", "tag=7", "external_ids:owner=ovs-cni.network.kubevirt.io"]);
-    let foreign = ["cookie=0x7,table=0,priority=5,in_port=1,actions=output:2", "cookie=0x0,table=3,priority=0,actions=drop"];
+    let foreign =
+        ["cookie=0x7,table=0,priority=5,in_port=1,actions=output:2", "cookie=0x0,table=3,priority=0,actions=drop"];
     for flow in foreign {
         lab.switch.ofctl("add-flow", "br-sfc", &[flow]);
     }
@@ -52,7 +56,10 @@ fn a_port_on_another_bridge_stays_there_and_is_a_conflict() {
 #[test]
 fn a_flow_of_another_in_the_place_of_ours_stays() {
     let lab = Lab::start(&["br-sfc"]);
-    lab.put("all", &[physical("p0"), vf(1), vf(2), vf(3), chain("c", &[&["p0", "vf1"]]), chain("d", &[&["vf2", "vf3"]])]);
+    lab.put(
+        "all",
+        &[physical("p0"), vf(1), vf(2), vf(3), chain("c", &[&["p0", "vf1"]]), chain("d", &[&["vf2", "vf3"]])],
+    );
     let agent = lab.agent();
     lab.until_condition("Ready", "True/Success");
     drop(agent);
@@ -72,7 +79,8 @@ fn a_second_agent_waits_for_the_lock() {
     lab.put("all", &[physical("p0"), vf(1), chain("c", &[&["p0", "vf1"]])]);
     let first = lab.agent();
     lab.until_condition("Ready", "True/Success");
-    let other = Lab { status: tempfile::TempDir::new().unwrap(), from: tempfile::TempDir::new().unwrap(), switch: lab.switch };
+    let other =
+        Lab { status: tempfile::TempDir::new().unwrap(), from: tempfile::TempDir::new().unwrap(), switch: lab.switch };
     let _second = other.agent();
     other.until_condition("SwitchConnected", "False/Locked");
     assert_eq!(other.flows().len(), 2, "it does nothing while it waits");
