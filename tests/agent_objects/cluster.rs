@@ -43,7 +43,7 @@ async fn what_is_of_this_node_comes_changes_and_goes() {
     until(&mut given, "listed", |given| given.complete && names(given) == ["p0"]).await;
     assert_eq!(given.borrow().problems, std::collections::BTreeMap::new());
     assert_eq!(given.borrow().snapshot.pods.len(), 1);
-    assert!(server.asked("serviceinterfaces?&limit=64") >= 4, "pages: {:?}", server.state().requests);
+    assert!(server.asked("serviceinterfaces?&limit=32") >= 7, "pages: {:?}", server.state().requests);
 
     server.put("serviceinterfaces", interface("p1", "w"));
     until(&mut given, "came", |given| names(given) == ["p0", "p1"]).await;

@@ -65,8 +65,12 @@ impl Server {
         server
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
     pub(crate) fn client(&self) -> Client {
-        Client::try_from(Config::new(format!("http://127.0.0.1:{}", self.port).parse().unwrap())).unwrap()
+        Client::try_from(Config::new(self.url().parse().unwrap())).unwrap()
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, Objects> {

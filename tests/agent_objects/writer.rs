@@ -1,6 +1,7 @@
 //! Status and finalizers in an API server, whatever its CRDs keep.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use dpu_render::agent::api::Key;
 use dpu_render::agent::sources::store::Kind;
@@ -112,16 +113,16 @@ async fn what_is_refused_is_said_and_tried_again() {
 #[tokio::test]
 async fn what_flaps_is_written_now_and_then() {
     let server = Server::start().await;
-    let (documents, latest) = watch::channel(Vec::new());
+    let (documents, latest) = watch::channel(Arc::new(Vec::new()));
     let (problems, mut refused) = watch::channel(none());
     server.state().refused.insert("dpunodenetworkstatuses".to_owned(), 403);
     tokio::spawn(run(Writer::new(server.client(), "w"), latest, problems));
-    documents.send_replace(vec![node("True")]);
+    documents.send_replace(Arc::new(vec![node("True")]));
     refused.wait_for(|refused| refused.contains_key("DPUNodeNetworkStatus w")).await.unwrap();
     server.state().refused.clear();
     // All of this is said while it waits for its next try.
     for number in 0..100 {
-        documents.send_replace(vec![node(if number % 2 == 0 { "True" } else { "False" })]);
+        documents.send_replace(Arc::new(vec![node(if number % 2 == 0 { "True" } else { "False" })]));
         tokio::task::yield_now().await;
     }
     refused.wait_for(BTreeMap::is_empty).await.unwrap();

@@ -9,6 +9,10 @@
     )
 )]
 
+mod agent;
 mod database;
 mod openflow;
+#[path = "../agent_objects/server.rs"]
+#[allow(dead_code, reason = "other tests need more of it")]
+mod server;
 mod switch;

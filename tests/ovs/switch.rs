@@ -96,6 +96,15 @@ impl Switch {
         self.vswitchd.wait().unwrap();
     }
 
+    /// Starts it again, and waits until a bridge answers.
+    pub(crate) fn start_vswitchd(&mut self, bridge: &str) {
+        self.vswitchd = spawn_vswitchd(&self.folder);
+        let socket = format!("unix:{}", self.path(&format!("{bridge}.mgmt")).display());
+        until("the bridge answers", || {
+            Command::new("ovs-ofctl").args(["show", &socket]).output().unwrap().status.success()
+        });
+    }
+
     pub(crate) fn kill_database(&mut self) {
         self.database.kill().unwrap();
         self.database.wait().unwrap();

@@ -3,6 +3,7 @@
 //! In: status, [`Step`]s, [`Happening`]s. Out: files of a folder, or what an API server is told. Touches that folder or API server.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
@@ -33,7 +34,7 @@ enum To {
     Folder(Folder),
     Cluster {
         client: Client,
-        documents: watch::Sender<Vec<Document>>,
+        documents: watch::Sender<Arc<Vec<Document>>>,
         happenings: mpsc::Sender<Happening>,
         steps: watch::Sender<Vec<Step>>,
     },
@@ -68,7 +69,7 @@ impl Outlet {
                 let client = Client::try_default().await.map_err(|error| Failure::Config(error.to_string()))?;
                 let writer = Writer::new(client.clone(), node);
                 let before = tokio::time::timeout(BEFORE_WITHIN, writer.before()).await;
-                let (documents, written) = watch::channel(Vec::new());
+                let (documents, written) = watch::channel(Arc::default());
                 tokio::spawn(cluster::run(writer, written, problems_sender));
                 let (happenings, told) = mpsc::channel(64);
                 tokio::spawn(tell(Events::new(client.clone(), node), told));
@@ -126,7 +127,7 @@ impl Outlet {
                     Err(error) => [("status".to_owned(), error.to_string())].into(),
                 };
             }
-            To::Cluster { documents: sender, .. } => drop(sender.send(documents)),
+            To::Cluster { documents: sender, .. } => drop(sender.send(Arc::new(documents))),
         }
     }
 

@@ -24,7 +24,7 @@ use super::store::{KINDS, Kind, KindName, Store};
 use crate::agent::hash;
 
 /// Objects of a page: those of other nodes are held as long as it is read.
-const PAGE: u32 = 64;
+const PAGE: u32 = 32;
 /// The first wait after a failure.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// The longest wait after a failure.

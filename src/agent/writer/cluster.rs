@@ -7,6 +7,7 @@
 //! noticed by the answer and remembered for the kind: what is not kept is not sent again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
@@ -20,6 +21,7 @@ use super::documents::{Document, Target, reduced};
 use super::finalizers::{CHAIN, INTERFACE, Step};
 use crate::agent::api::Key;
 use crate::agent::crd::node;
+use crate::agent::hash;
 use crate::agent::sources::cluster::{causes, resource};
 use crate::agent::sources::store::{KINDS, Kind};
 
@@ -44,7 +46,8 @@ enum Keeps {
 pub struct Writer {
     client: Client,
     node: String,
-    written: BTreeMap<(Target, Key), Value>,
+    /// Hash of what each says, which is much smaller.
+    written: BTreeMap<(Target, Key), u64>,
     keeps: BTreeMap<Target, Keeps>,
 }
 
@@ -52,11 +55,15 @@ pub struct Writer {
 type Problems = BTreeMap<String, String>;
 
 /// Writes the latest documents until nobody sends any; `problems` says what is refused now.
-pub async fn run(mut writer: Writer, mut documents: watch::Receiver<Vec<Document>>, problems: watch::Sender<Problems>) {
+pub async fn run(
+    mut writer: Writer,
+    mut documents: watch::Receiver<Arc<Vec<Document>>>,
+    problems: watch::Sender<Problems>,
+) {
     let mut wait = FIRST_WAIT;
     while documents.changed().await.is_ok() {
         loop {
-            let latest = documents.borrow_and_update().clone();
+            let latest = Arc::clone(&documents.borrow_and_update());
             let refused = writer.write(&latest).await;
             let well = refused.is_empty();
             problems.send_if_modified(|known| {
@@ -107,13 +114,13 @@ impl Writer {
             let place = (document.target, document.key.clone());
             let mut sent = self.cut(document);
             while let Some(status) = sent {
-                if self.written.get(&place) == Some(&status) {
+                if self.written.get(&place) == Some(&digest(&status)) {
                     break;
                 }
                 match self.apply(document, &status).await {
                     Ok(answer) => {
                         self.learn(document.target, &status, &answer);
-                        self.written.insert(place.clone(), status);
+                        self.written.insert(place.clone(), digest(&status));
                         break;
                     }
                     // Its CRD has no such field: say less.
@@ -247,6 +254,10 @@ impl Writer {
         }
         Err(format!("{key} is changed by somebody else all the time"))
     }
+}
+
+fn digest(status: &Value) -> u64 {
+    hash::fnv64(status.to_string().as_bytes())
 }
 
 fn target_resource(target: Target) -> ApiResource {
