@@ -3,6 +3,7 @@
 mod cluster;
 mod faults;
 mod figures;
+mod look;
 mod objects;
 mod ownership;
 
@@ -62,7 +63,8 @@ impl Lab {
         command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_dpu-agent"), verb]);
         command.env("DPU_AGENT_PORT_TYPE", "dummy");
         command.args(["--node", "w", "--ovsdb", &self.switch.endpoint()]);
-        command.arg("--ovs-rundir").arg(self.switch.path("")).arg("--from").arg(self.from.path());
+        let objects = if matches!(verb, "status" | "trace") { "--objects" } else { "--from" };
+        command.arg("--ovs-rundir").arg(self.switch.path("")).arg(objects).arg(self.from.path());
         if let Some(status) = status {
             command.arg("--status").arg(status);
         }

@@ -28,6 +28,9 @@ pub(super) struct TraceArgs {
     /// Address that it is for
     #[arg(long, value_name = "MAC", default_value_t = trace::DESTINATION)]
     to: Mac,
+    /// Control socket of ovs-vswitchd [default: that of the process named in OVS_RUNDIR/ovs-vswitchd.pid]
+    #[arg(long, env = "DPU_AGENT_CONTROL", value_name = "SOCKET")]
+    control: Option<PathBuf>,
     /// Folder of YAML and JSON files to take objects from, in the place of an API server
     #[arg(long, env = "DPU_AGENT_FROM", value_name = "DIR")]
     objects: Option<PathBuf>,
@@ -53,7 +56,10 @@ pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
     let desired = desired::desired(&given.snapshot, &settings);
     let plan = plan::plan(&desired, &look.observed, &settings);
     let entry = entry(args, &desired, &plan)?;
-    let control = unixctl::socket_in(&args.switch.ovs_rundir).map_err(switch)?;
+    let control = match &args.control {
+        Some(control) => control.clone(),
+        None => unixctl::socket_in(&args.switch.ovs_rundir).map_err(switch)?,
+    };
     let packet = trace::packet(entry.from.member, args.to);
     let said = unixctl::call(&control, "ofproto/trace", &[&args.switch.bridge, &packet]).map_err(switch)?;
     let goes = trace::leaves_by(entry.from.member, &said).map_err(Failure::Switch)?;
