@@ -62,7 +62,10 @@ impl Lab {
         command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_dpu-agent"), verb]);
         command.env("DPU_AGENT_PORT_TYPE", "dummy");
         command.args(["--node", "w", "--ovsdb", &self.switch.endpoint()]);
-        command.arg("--ovs-rundir").arg(self.switch.path("")).arg("--from").arg(self.from.path());
+        command.arg("--ovs-rundir").arg(self.switch.path(""));
+        if verb != "status" {
+            command.arg("--from").arg(self.from.path());
+        }
         if let Some(status) = status {
             command.arg("--status").arg(status);
         }

@@ -4,6 +4,7 @@
 
 mod plan;
 mod run;
+mod status;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -44,7 +45,7 @@ enum Failure {
 
 /// Wire the Open vSwitch of a DPU as its ServiceInterfaces and ServiceChains ask for, and say in their status whether it is
 ///
-/// Exit codes: 0 done; 1 the answer is no (`plan`: something is to do); 2 no answer (usage, files, a switch that cannot be read).
+/// Exit codes: 0 done; 1 the answer is no (`plan`: something is to do; `status`: something is wrong); 2 no answer (usage, files, a switch that cannot be read).
 #[derive(Debug, Parser)]
 #[command(name = "dpu-agent", version, arg_required_else_help = true)]
 struct Cli {
@@ -56,6 +57,7 @@ struct Cli {
 enum Verb {
     Run(run::RunArgs),
     Plan(plan::PlanArgs),
+    Status(status::StatusArgs),
     /// Print the CustomResourceDefinitions that the agent writes status of, as YAML
     Crds,
 }
@@ -115,6 +117,7 @@ pub fn run() -> ExitCode {
     let status = match cli.verb {
         Verb::Run(args) => run::run(args),
         Verb::Plan(args) => plan::run(&args),
+        Verb::Status(args) => status::run(&args),
         Verb::Crds => crds(),
     };
     ExitCode::from(status.unwrap_or_else(|failure| {

@@ -49,7 +49,7 @@ pub(super) fn run(args: &PlanArgs) -> Result<u8, Failure> {
     }
     let observed = match &args.observed {
         Some(path) => read_observed(path)?,
-        None => event_loop()?.block_on(read_switch(&args.switch))?,
+        None => event_loop()?.block_on(read_switch(&args.switch))?.0,
     };
     let settings = args.switch.settings();
     let desired = desired::desired(&given.snapshot, &settings);
@@ -68,8 +68,8 @@ fn read_observed(path: &Path) -> Result<Observed, Failure> {
     serde_json::from_slice(&bytes).map_err(|error| why(error.to_string()))
 }
 
-/// The switch as it is; nothing is asked of it but to tell.
-async fn read_switch(args: &SwitchArgs) -> Result<Observed, Failure> {
+/// The switch as it is, with packets and bytes of each flow of the bridge; nothing is asked of it but to tell.
+pub(super) async fn read_switch(args: &SwitchArgs) -> Result<(Observed, Vec<(u64, u64)>), Failure> {
     let interest = Interest { tables: MONITORED, lock: None };
     let client = Client::start(args.ovsdb.clone(), interest, Times::suited_to(&args.ovsdb));
     let mut views = client.views();
@@ -82,15 +82,17 @@ async fn read_switch(args: &SwitchArgs) -> Result<Observed, Failure> {
         }
     };
     let mut observed = Observed::of(&cache, [].into());
+    let mut counters = Vec::new();
     if observed.bridges.contains_key(&args.bridge) {
         let path = args.ovs_rundir.join(format!("{}.mgmt", args.bridge));
         let failure = |error: crate::agent::openflow::connection::Error| Failure::Switch(error.to_string());
         let (connection, _ports) = Connection::open(&path, FlowTimes::default()).await.map_err(failure)?;
         let entries = connection.flows(FlowFilter::default()).await.map_err(failure)?;
+        counters = entries.iter().map(|entry| (entry.counters.packets, entry.counters.bytes)).collect();
         let flows = entries.into_iter().map(|entry| entry.flow).collect();
         observed.flows.insert(args.bridge.clone(), Some(flows));
     }
-    Ok(observed)
+    Ok((observed, counters))
 }
 
 fn port_line(change: &PortChange) -> String {

@@ -140,3 +140,28 @@ fn a_port_is_in_one_chain_and_the_older_one_has_it() {
     lab.until_condition_of("chains", "a", "PortsResolved", "False/PortInTwoSwitches");
     lab.until_flows(2);
 }
+
+#[test]
+fn a_person_on_the_card_sees_what_is_there_and_what_is_wrong() {
+    let lab = Lab::start(&["br-sfc"]);
+    lab.put("all", &[physical("p0"), vf(1), chain("c", &[&["p0", "vf1"]])]);
+    let _agent = lab.agent();
+    lab.until_condition("Ready", "True/Success");
+    let said = |arguments: &[&str]| {
+        let output = lab.command("status", None).args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, text) = said(&[]);
+    let words = |start: &str| -> Vec<String> {
+        let line = text.lines().find(|line| line.starts_with(start)).unwrap();
+        line.split_whitespace().map(str::to_owned).collect()
+    };
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(words("pf0vf1"), ["pf0vf1", "br-sfc", &lab.ofport("pf0vf1"), "up", "ns/vf1", "ok"]);
+    assert_eq!(words("0xd9a6")[1..], ["2", "0", "0", "0"]);
+    lab.switch.appctl(&["netdev-dummy/set-admin-state", "p0", "down"]);
+    lab.until_condition_of("interfaces", "p0", "PortUp", "False/LinkDown");
+    let (code, json) = said(&["--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, &json["ports"][0]["wrong"]), (Some(1), &json!("the link is down")));
+}
