@@ -27,6 +27,9 @@ pub(super) struct StatusArgs {
     json: bool,
 }
 
+/// As conditions have it.
+const LINK_DOWN: &str = "LinkDown";
+
 /// Everything that is shown.
 #[derive(Serialize)]
 struct Shown {
@@ -109,7 +112,11 @@ fn shown(desired: &Desired, plan: &Plan, look: &Look) -> Shown {
         if let Err(problem) = found {
             wrong.push(complaint(&format!("interface {id}"), problem));
         }
-        Some(port(id, found, look))
+        let shown = port(id, found, look);
+        if shown.state == LINK_DOWN {
+            wrong.push(format!("interface {id}: {LINK_DOWN}: the link of its port is down"));
+        }
+        Some(shown)
     });
     let interfaces = interfaces.collect();
     let chains = desired.chains.iter().map(|chain| chain_shown(chain, plan, look, &mut wrong)).collect();
@@ -129,7 +136,7 @@ fn port(id: &str, found: &Result<Found, Problem>, look: &Look) -> Port {
     let link = interface.and_then(|interface| interface.link_state.clone());
     let state = match (found, link.as_deref()) {
         (Err(problem), _) => problem.reason.to_owned(),
-        (Ok(_), Some("down")) => "LinkDown".to_owned(),
+        (Ok(_), Some("down")) => LINK_DOWN.to_owned(),
         (Ok(_), _) => "ok".to_owned(),
     };
     Port {

@@ -49,7 +49,13 @@ fn the_status_counts_what_went_through_and_says_what_is_wrong() {
     assert_eq!(code, Some(0), "{text}");
     assert_eq!(row("ns/c")[..4], ["ns/c", "p0-pf0vf1", "2", "3"]);
     assert_eq!(row("ns/p0").last().unwrap(), "ok");
-    // An interface that cannot be had, and a flow that somebody took away.
+    lab.switch.appctl(&["netdev-dummy/set-admin-state", "p0", "down"]);
+    lab.until("the link is seen to be down", || {
+        let (code, text) = out(&lab.status(&[]));
+        code == Some(1) && text.ends_with("interface ns/p0: LinkDown: the link of its port is down\n")
+    });
+    lab.switch.appctl(&["netdev-dummy/set-admin-state", "p0", "up"]);
+    // An interface that cannot be had.
     let ovn = object("ServiceInterface", "ovn", json!({"interfaceType": "ovn"}));
     lab.put("ovn", &[ovn]);
     let (code, text) = out(&lab.status(&[]));
