@@ -2,15 +2,15 @@
 
 PYTHON ?= python3
 
-.PHONY: test lint bless bench e2e image python go-readers kustomize
+.PHONY: test lint bless bench e2e image python go-readers kustomize openvswitch
 
-test: lint python go-readers kustomize
-	cargo test --locked --no-fail-fast
+test: lint python go-readers kustomize openvswitch
+	cargo test --locked --all-features --no-fail-fast
 
 lint:
 	cargo fmt --check
 	cargo clippy --locked --all-targets --all-features -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --all-features --quiet
 
 # Writes what the golden cases expect anew; read the difference before it is committed.
 bless:
@@ -63,3 +63,9 @@ target/argo-cd-$(ARGOCD).yaml:
 	mkdir -p target
 	cp "$$(go mod download -json github.com/argoproj/argo-cd/v3@$(ARGOCD) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p')/manifests/core-install.yaml" $@.new
 	chmod u+w $@.new && mv $@.new $@
+
+# The switch that the agent is tested on; the tests start its daemons themselves, without privileges.
+openvswitch:
+	@{ command -v ovs-vswitchd && command -v setpriv; } >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& apt-get update -qq && apt-get install -y -qq --no-install-recommends openvswitch-switch; } \
+		|| { echo "Open vSwitch is missing: run apt-get install --no-install-recommends openvswitch-switch as root" >&2; exit 1; }

@@ -8,8 +8,10 @@
 //!   ─▶ stream, tree or JSON, written by cli
 //! ```
 //!
-//! Everything but `cli` is pure: no clock, no environment, no file system, no randomness.
+//! Everything but `cli` and the agent's connections is pure: no clock, no environment, no file system, no randomness.
 
+#[cfg(feature = "agent")]
+pub mod agent;
 pub mod argocd;
 pub mod cli;
 pub mod diagnostic;

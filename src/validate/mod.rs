@@ -127,7 +127,6 @@ pub const RULES: &[Rule] = &[
     rule("operator-image", Refuses, operator_config::operator_image),
     rule("operator-chart", Accepts, operator_config::operator_chart),
     rule("operator-pvc-blank", Refuses, operator_config::operator_pvc_blank),
-    rule("agent-missing", Accepts, operator_config::agent_missing),
     rule("static-cluster-manager", Accepts, operator_config::static_cluster_manager),
     rule("flavor-resources", Refuses, provisioning::flavor_resources),
     rule("flavor-nvconfig", Refuses, provisioning::flavor_nvconfig),

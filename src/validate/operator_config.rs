@@ -2,10 +2,10 @@
 
 use super::Context;
 use super::selector::known;
-use super::view::{IPAM_NAMESPACE, OPERATOR, PROVISIONING, listed, place};
+use super::view::{IPAM_NAMESPACE, OPERATOR, PROVISIONING, place};
 use crate::diagnostic::Diagnostic;
 use crate::node::Node;
-use crate::site::{Mode, Release, SystemComponents};
+use crate::site::{Release, SystemComponents};
 
 const NAME: &str = "dpfoperatorconfig";
 
@@ -179,37 +179,6 @@ pub(super) fn operator_pvc_blank(context: &Context<'_>, faults: &mut Vec<Diagnos
             );
         }
     }
-}
-
-/// With an agent of the site's, DPF's sfc-controller is left out: something has to bring the agent to the cards.
-pub(super) fn agent_missing(context: &Context<'_>, faults: &mut Vec<Diagnostic>) {
-    let Some(agent) = &context.site.agent else { return };
-    if context.site.mode != Mode::Standalone || context.site.parity {
-        return;
-    }
-    let runs_it = |node: &Node| {
-        let containers = node.items(&["spec", "template", "spec", "containers"]);
-        node.text(&["kind"]) == Some("DaemonSet")
-            && containers.iter().any(|one| one.text(&["image"]) == Some(&agent.image))
-    };
-    let clusters = context.site.clusters.iter().zip(context.input.clusters);
-    let without: Vec<&str> = clusters
-        .filter(|(_, objects)| !objects.values().any(runs_it))
-        .map(|(cluster, _)| cluster.name.as_str())
-        .collect();
-    if without.is_empty() {
-        return;
-    }
-    let message = format!(
-        "`agent` takes the place of DPF's sfc-controller, and no DaemonSet runs `{}` on {}",
-        agent.image,
-        listed(without.iter().copied())
-    );
-    faults.push(
-        Diagnostic::error("agent-missing", agent.origin, message)
-            .note("nobody would program the cards' switches: their chains would not come up")
-            .help("write the DaemonSet in a layer with `destination: clusters`, or leave `agent` out"),
-    );
 }
 
 /// P-67: of all stanzas, this one is off until it is there.

@@ -6,6 +6,7 @@
     reason = "tests set files up, run programs, and say what they found"
 )]
 
+mod agent;
 mod argocd;
 mod cli;
 mod disk;

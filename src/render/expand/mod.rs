@@ -3,6 +3,7 @@
 //! In: the objects of one site after layers and site-level expressions ([`Input`]). Out: [`Expanded`], the objects that
 //! come beside or instead of them. Expanders read through `Node` and graft; nothing is copied per cluster that is equal.
 
+pub mod agent;
 pub mod dpf;
 
 use std::collections::BTreeMap;
@@ -57,6 +58,8 @@ pub struct Expanded {
     pub cluster_intermediate: Vec<Vec<Node>>,
     /// Objects of the user that are replaced by what was made of them, and are therefore not written.
     pub consumed: Vec<ObjectId>,
+    /// Whether charts of DPF's install the kinds of chains and interfaces in DPU clusters.
+    pub charts_bring_chain_kinds: bool,
     /// Helm values of each service on each cluster.
     pub values: Vec<ServiceValues>,
     /// Secrets that the site needs.
@@ -98,6 +101,13 @@ pub struct SecretNeed {
 pub fn expand(input: &Input<'_>) -> Expanded {
     let mut expanded = if input.site.dpf <= Release::V25_1 { dpf::expand(input) } else { unknown_release(input) };
     expanded.clusters.resize_with(input.site.clusters.len(), Vec::new);
+    if let Some(agent) = &input.site.agent
+        && input.site.mode == Mode::Standalone
+        && !input.site.parity
+    {
+        let objects = agent::objects(agent, expanded.charts_bring_chain_kinds);
+        expanded.clusters.iter_mut().for_each(|cluster| cluster.extend(objects.iter().cloned()));
+    }
     if input.site.mode == Mode::Operator {
         // DPF's controllers read the user's objects: they stay.
         expanded.consumed.clear();

@@ -62,7 +62,11 @@ pub fn expand_with(input: &Input<'_>, defaults: Option<&ReleaseDefaults>) -> Exp
 
     let ipams: Vec<&Node> = cx.of_kind(SVC, "DPUServiceIPAM").map(|(_, node)| node).collect();
     let pools = each_cluster(cx, ipams.iter().copied(), ipam::pool);
-    let namespaces = namespaces(&parts, &ipams);
+    let mut namespaces = namespaces(&parts, &ipams);
+    if let Some(agent) = cx.input.site.agent.as_ref().filter(|_| !cx.parity) {
+        namespaces.entry(agent.namespace.clone()).or_insert(agent.origin);
+        namespaces.retain(|name, _| !FROM_THE_START.contains(&name.as_str()));
+    }
 
     let mirrored = secrets::Mirrored::find(cx, config);
     cluster::secrets(cx);
@@ -87,6 +91,7 @@ pub fn expand_with(input: &Input<'_>, defaults: Option<&ReleaseDefaults>) -> Exp
         }
     }
 
+    cx.out.charts_bring_chain_kinds = !operator_config::rendered(cx) || operator_config::bring_chain_kinds(&parts);
     for (cluster, pools) in pools.into_iter().enumerate() {
         cx.out.clusters[cluster].extend(pools);
     }

@@ -191,6 +191,13 @@ pub(super) fn rendered(cx: &Context<'_>) -> bool {
     cx.input.site.system_components == SystemComponents::Rendered
 }
 
+/// Whether one of the components brings the kinds of chains and interfaces: both of these charts do.
+pub(super) fn bring_chain_kinds(parts: &Parts) -> bool {
+    let brings =
+        |part: &super::parts::Part| matches!(name(&part.node), "servicechainset-controller" | "sfc-controller");
+    parts.services.values().any(brings)
+}
+
 /// Adds the DPUServices of the components.
 pub(super) fn expand(cx: &mut Context<'_>, config: &Node, parts: &mut Parts) {
     let annotation = |key: &str| config.at(&["metadata", "annotations", key]);

@@ -1,0 +1,158 @@
+//! EDGE: the command line of `dpu-agent`: arguments, environment, terminal, exit codes.
+//!
+//! stdout carries the product, stderr what people read.
+
+mod look;
+mod plan;
+mod run;
+mod status;
+mod trace;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use super::desired::Settings;
+use super::ovsdb::Endpoint;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The agent cannot begin.
+    #[error(transparent)]
+    Run(#[from] super::run::Failure),
+    /// Arguments that cannot be followed.
+    #[error("{0}")]
+    Usage(String),
+    /// A file that the command line names.
+    #[error("cannot read `{path}`: {why}", path = path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// The switch cannot be read.
+    #[error("the switch cannot be read: {0}")]
+    Switch(String),
+    /// The system gives no event loop, or stdout is gone.
+    #[error("{0}")]
+    System(#[from] io::Error),
+    /// What has no JSON form.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Wire the Open vSwitch of a DPU as its ServiceInterfaces and ServiceChains ask for, and say in their status whether it is
+///
+/// Exit codes: 0 done; 1 the answer is no (`plan`: something is to do; `status`:
+/// something is wrong; `trace`: the packet goes elsewhere than meant); 2 no answer (usage, files, a switch that cannot be read).
+#[derive(Debug, Parser)]
+#[command(name = "dpu-agent", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    Run(run::RunArgs),
+    Plan(plan::PlanArgs),
+    Status(status::StatusArgs),
+    Trace(trace::TraceArgs),
+    /// Print the CustomResourceDefinitions that the agent writes status of, as YAML
+    Crds,
+}
+
+/// The switch, and what it must have.
+#[derive(Clone, Debug, clap::Args)]
+struct SwitchArgs {
+    /// Name of the node whose objects are taken
+    #[arg(long, env = "DPU_AGENT_NODE")]
+    node: String,
+    /// Database of Open vSwitch: unix:PATH or tcp:HOST:PORT
+    #[arg(long, env = "DPU_AGENT_OVSDB", default_value = "unix:/var/run/openvswitch/db.sock")]
+    ovsdb: Endpoint,
+    /// Folder with the management sockets of bridges
+    #[arg(long, env = "DPU_AGENT_OVS_RUNDIR", default_value = "/var/run/openvswitch")]
+    ovs_rundir: PathBuf,
+    /// Bridge of the chains
+    #[arg(long, env = "DPU_AGENT_BRIDGE", default_value = "br-sfc")]
+    bridge: String,
+    /// Type of the interfaces that are made for devices
+    #[arg(long, env = "DPU_AGENT_PORT_TYPE", default_value = "dpdk", value_parser = ["dpdk", "system", "dummy"])]
+    port_type: String,
+    /// MTU that is asked for on ports of the agent; the switch's own without it
+    #[arg(long, env = "DPU_AGENT_MTU", value_parser = clap::value_parser!(u16).range(68..=9216))]
+    mtu: Option<u16>,
+    /// Take uplinks off the bridge when their interface goes; on a card the uplink carries every representor
+    #[arg(long, env = "DPU_AGENT_REMOVE_UPLINKS")]
+    remove_uplinks: bool,
+    /// Take ServiceInterfaceSets and ServiceChainSets that select the node, where no set controller runs
+    #[arg(long, env = "DPU_AGENT_SETS")]
+    sets: bool,
+}
+
+impl SwitchArgs {
+    fn settings(&self) -> Settings {
+        Settings {
+            node: self.node.clone(),
+            bridge: self.bridge.clone(),
+            // The database calls the system's own type nothing.
+            port_type: if self.port_type == "system" { String::new() } else { self.port_type.clone() },
+            mtu: self.mtu,
+            remove_uplinks: self.remove_uplinks,
+        }
+    }
+}
+
+/// Runs the program.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(message) => {
+            let _ = message.print();
+            return ExitCode::from(if message.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let status = match cli.verb {
+        Verb::Run(args) => run::run(args),
+        Verb::Plan(args) => plan::run(&args),
+        Verb::Status(args) => status::run(&args),
+        Verb::Trace(args) => trace::run(&args),
+        Verb::Crds => crds(),
+    };
+    ExitCode::from(status.unwrap_or_else(|failure| {
+        say(&format!("error: {failure}\n"));
+        2
+    }))
+}
+
+/// One thread: the agent waits, mostly.
+fn event_loop() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+fn crds() -> Result<u8, Failure> {
+    for crd in super::crd::all()? {
+        deliver(&format!("---\n{}", crd.yaml))?;
+    }
+    Ok(0)
+}
+
+/// Writes for people. There is nobody to tell if that fails.
+fn say(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Writes a part of the product. A reader that closes its pipe has had enough.
+fn deliver(product: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(product.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,154 @@
+//! How things are, for the status and for people. PURE.
+//!
+//! In: the state of [`Control`], the status of before, the time of day. Out: the node's status, and what was put right.
+
+use std::collections::BTreeMap;
+
+use super::{Bridge, Control, locked};
+use crate::agent::api::Key;
+use crate::agent::crd::node::{Conflict, NodeStatus, Trouble};
+use crate::agent::desired::{DesiredChain, Problem};
+use crate::agent::plan::{Found, PortChange};
+use crate::agent::status::{self, Facts, FlowFacts};
+use crate::agent::writer::documents::Target;
+use crate::agent::writer::events::Happening;
+
+impl Control {
+    /// What the node says now.
+    #[must_use]
+    pub fn report(&self, before: Option<&NodeStatus>, troubles: &[Trouble], now: &str) -> NodeStatus {
+        let away = self.away();
+        let problems: Vec<Trouble> = self
+            .given
+            .problems
+            .iter()
+            .map(|(place, message)| trouble(place, message))
+            .chain(troubles.iter().cloned())
+            .collect();
+        let facts = Facts {
+            version: env!("CARGO_PKG_VERSION"),
+            bridge: &self.settings.bridge,
+            desired: &self.desired,
+            observed: away.as_ref().map_or(Ok(&self.observed), Err),
+            interfaces: &self.interfaces(),
+            chains: &self.plan.chains,
+            flows: &self.desired.chains.iter().map(|chain| (chain.meta.key.clone(), self.flows(chain))).collect(),
+            conflicts: &self.conflicts(),
+            problems: &problems,
+        };
+        status::report(&facts, before, now)
+    }
+
+    /// Why nothing is known of the switch, or nothing is done to it.
+    fn away(&self) -> Option<Problem> {
+        if self.is_locked_out() {
+            return Some(locked());
+        }
+        if self.away_since.is_some() {
+            let error = self.database.error.as_deref().unwrap_or("there is no connection to the database yet");
+            return Some(Problem::new("SwitchAway", error));
+        }
+        match &self.bridge {
+            Bridge::Closed { error, .. } if self.connect => Some(Problem::new("SwitchAway", error.clone())),
+            _ => None,
+        }
+    }
+
+    fn interfaces(&self) -> BTreeMap<String, Result<Found, Problem>> {
+        let mut found = self.plan.interfaces.clone();
+        for (name, problem) in &self.refused_ports {
+            let owner = self.desired.ports.get(name).map(|port| &port.owner);
+            if let Some(one) = owner.and_then(|owner| found.get_mut(owner)) {
+                *one = Err(problem.clone());
+            }
+        }
+        found
+    }
+
+    fn flows(&self, chain: &DesiredChain) -> FlowFacts {
+        let there = self.observed.flows.get(&self.settings.bridge).and_then(Option::as_ref);
+        let wanted = || self.plan.wanted.iter().filter(|flow| flow.cookie == chain.cookie);
+        // Sorted, as they are read.
+        let installed = there.map(|there| wanted().filter(|flow| there.binary_search(flow).is_ok()).count());
+        let is_learned = |flow: &&crate::agent::flow::Flow| flow.cookie == chain.cookie && flow.idle_timeout != 0;
+        FlowFacts {
+            desired: wanted().count(),
+            installed: installed.filter(|_| !self.stale),
+            learned: there.map(|there| there.iter().filter(is_learned).count()),
+            problem: self.flow_problem(chain),
+            verified: there.map(|_| self.read.at.clone()),
+            counted: there.map(|_| self.read.counted.get(&chain.cookie).copied().unwrap_or_default()),
+        }
+    }
+
+    fn flow_problem(&self, chain: &DesiredChain) -> Option<Problem> {
+        if let Err(problem) = &chain.switches {
+            return Some(problem.clone());
+        }
+        if !self.observed.bridges.contains_key(&self.settings.bridge) {
+            return Some(Problem::new("BridgeMissing", format!("there is no bridge `{}`", self.settings.bridge)));
+        }
+        let conflict = || {
+            let other = self.plan.conflicts.get(&chain.cookie)?;
+            Some(Problem::new("FlowsMissing", format!("a flow that is not ours stands in the place of one: {other}")))
+        };
+        self.refused_flows.get(&chain.cookie).cloned().or_else(conflict)
+    }
+
+    pub(super) fn conflicts(&self) -> Vec<Conflict> {
+        let flow = |(cookie, flow): (&u64, &crate::agent::flow::Flow)| {
+            let chain = self.desired.chains.iter().find(|chain| chain.cookie == *cookie);
+            let of = chain.map_or_else(String::new, |chain| format!(" of the chain {}", chain.meta.key));
+            let message = format!("stands in the place of a flow{of}, and is not ours to change");
+            Conflict { kind: "flow".to_owned(), name: flow.to_string(), message }
+        };
+        let mut conflicts: Vec<Conflict> = self.plan.conflicts.iter().map(flow).collect();
+        let in_the_way = ["PortOnOtherBridge", "NameConflict"];
+        for one in &self.desired.interfaces {
+            let found = self.plan.interfaces.get(&one.interface.id);
+            if let Some(Err(problem)) =
+                found.filter(|found| in_the_way.contains(&found.as_ref().err().map_or("", |problem| problem.reason)))
+            {
+                let name = one.interface.meta.key.to_string();
+                conflicts.push(Conflict { kind: "port".to_owned(), name, message: problem.message.clone() });
+            }
+        }
+        conflicts
+    }
+
+    /// What was put right in the database that somebody else had changed.
+    pub(super) fn port_drift(&self) -> Option<String> {
+        let settled = self.settled.as_ref()?;
+        let drifted = |change: &&PortChange| match change {
+            PortChange::Create { name, .. } => settled.ports.contains(name),
+            PortChange::Update { .. } | PortChange::Remove { .. } => true,
+        };
+        let names: Vec<&str> = self.asked_ports.iter().filter(drifted).map(super::port_of).collect();
+        let what = |names: Vec<&str>| {
+            format!("ports that somebody else had changed are as they must be again: {}", names.join(", "))
+        };
+        (!names.is_empty()).then(|| what(names))
+    }
+
+    /// What was put right in the flows that somebody else had changed.
+    pub(super) fn flow_drift(&self) -> Option<String> {
+        self.settled.as_ref().filter(|settled| !settled.rows_changed)?;
+        Some(format!("{} flows that somebody else had changed are as they must be again", self.asked_flows.len()))
+    }
+
+    /// Something to tell of the node.
+    pub(super) fn happening(&self, reason: &'static str, note: String) -> Happening {
+        Happening {
+            target: Target::Node,
+            key: Key::new("", &self.settings.node),
+            uid: String::new(),
+            reason,
+            note,
+            warning: true,
+        }
+    }
+}
+
+fn trouble(place: &str, message: &str) -> Trouble {
+    Trouble { place: place.to_owned(), message: message.to_owned() }
+}

@@ -1,0 +1,34 @@
+//! What runs on each card.
+//!
+//! ```text
+//! objects ─ sources ─ api ─▶ desired ────────────────┐
+//!                                                    ├─ plan ─▶ one transaction (ops), one bundle ─ read back ─▶ status ─ writer ─▶ objects
+//! ovsdb::connection ─▶ ovsdb::cache ─┐               │
+//! openflow::connection ─▶ flow::Flow ┴▶ observed ────┘
+//! ```
+//!
+//! In: the objects of a node, and the bytes of ovsdb-server and ovs-vswitchd. Out: typed values, requests as bytes, status. The same
+//! objects and the same switch give the same plan. PURE but for the modules named `connection`, `sources`, `writer`, `run` and `cli`.
+
+pub mod api;
+pub mod backoff;
+pub mod cli;
+pub mod control;
+pub mod crd;
+pub mod desired;
+pub mod flow;
+pub mod flows;
+pub mod hash;
+pub mod observed;
+pub mod openflow;
+pub mod ops;
+mod outbox;
+pub mod ovsdb;
+pub mod plan;
+pub mod run;
+pub mod sets;
+pub mod sources;
+pub mod status;
+pub mod trace;
+pub mod unixctl;
+pub mod writer;

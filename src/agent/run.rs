@@ -1,0 +1,320 @@
+//! The agent at work.
+//!
+//! In: [`Options`]. Out: a switch as the objects ask for, and status. Touches the database and the bridge of the switch, the folder
+//! or API server of the objects, the timer and the time of day. EDGE; what is done next is `control`'s to say, which is pure.
+
+mod bridge;
+mod outlet;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use self::bridge::{BridgeEvent, keep};
+use self::outlet::Outlet;
+use super::control::{Control, Database, Effect, Input, Refusal};
+use super::crd::node::NodeStatus;
+use super::desired::Settings;
+use super::observed::{MONITORED, Observed};
+use super::openflow::FlowFilter;
+use super::openflow::connection::{Connection, Error as FlowError};
+use super::ops::{Asked, LOCK};
+use super::ovsdb::connection::{Client, Error as DatabaseError, Times, View};
+use super::ovsdb::session::{Interest, Refused};
+use super::ovsdb::{Endpoint, TransactError};
+use super::sources::{Given, cluster, folder};
+
+/// How long a change that is under way may take when the agent is told to end.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Where objects come from, and status goes.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// A folder of objects, and one of status.
+    Folder {
+        /// Of objects.
+        from: PathBuf,
+        /// Of status; nowhere without it.
+        status: Option<PathBuf>,
+    },
+    /// The API server that `kubectl` would talk to, or that of the cluster the agent runs in.
+    Cluster,
+}
+
+/// What a person set.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What the switch must have.
+    pub settings: Settings,
+    /// Objects and status.
+    pub place: Place,
+    /// Read Sets, too.
+    pub sets: bool,
+    /// The database of the switch.
+    pub ovsdb: Endpoint,
+    /// The folder with the sockets of bridges.
+    pub rundir: PathBuf,
+    /// How often the flows are read without a reason.
+    pub audit: Duration,
+}
+
+/// Why the agent cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// No API server is configured.
+    #[error("no API server: {0}; run in a pod, set KUBECONFIG, or take objects from a folder with --from")]
+    Config(String),
+    /// The folder of status cannot be made.
+    #[error("cannot make the folder `{path}`: {source}", path = path.display())]
+    Status {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Signals cannot be received.
+    #[error("cannot wait for signals: {0}")]
+    Signals(std::io::Error),
+}
+
+/// Words for people who look at the log.
+pub type Say = fn(&str);
+
+/// Runs until it is told to end. Flows and ports stay.
+///
+/// # Errors
+/// Where it cannot begin; whatever goes wrong later is in the status.
+pub async fn run(options: Options, say: Say) -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut ended = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
+    let mut runner = Runner::start(options, say).await?;
+    tokio::select! {
+        () = runner.serve() => {}
+        _ = ended.recv() => {}
+        _ = interrupted.recv() => {}
+    }
+    // A change that is under way comes to its end, so that nobody has to guess.
+    if let Some(under_way) = runner.under_way.take() {
+        let _ = timeout(ENDS_WITHIN, under_way).await;
+    }
+    Ok(())
+}
+
+type UnderWay = Pin<Box<dyn Future<Output = Input>>>;
+
+struct Runner {
+    control: Control,
+    begin: Instant,
+    given: watch::Receiver<Given>,
+    database: Client,
+    views: watch::Receiver<View>,
+    connection: Option<Connection>,
+    bridge_wanted: watch::Sender<bool>,
+    bridge_events: mpsc::Receiver<BridgeEvent>,
+    under_way: Option<UnderWay>,
+    outlet: Outlet,
+    before: Option<NodeStatus>,
+    say: Say,
+    said: String,
+}
+
+impl Runner {
+    async fn start(options: Options, say: Say) -> Result<Self, Failure> {
+        let Options { settings, place, sets, ovsdb, rundir, audit } = options;
+        let (sender, given) = watch::channel(Given::default());
+        let (outlet, before) = Outlet::open(&place, &settings.node).await?;
+        let node = settings.node.clone();
+        match (place, outlet.client()) {
+            (Place::Folder { from, .. }, _) => {
+                tokio::spawn(async move {
+                    if let Err(error) = folder::run(from, &node, sets, sender).await {
+                        say(&format!("error: changes of the folder cannot be seen: {error}\n"));
+                    }
+                });
+            }
+            (Place::Cluster, Some(client)) => {
+                tokio::spawn(cluster::run(client, cluster::Watched::new(&node, sets), sender));
+            }
+            (Place::Cluster, None) => {}
+        }
+        let times = Times::suited_to(&ovsdb);
+        let interest = Interest { tables: MONITORED, lock: Some(LOCK.to_owned()) };
+        let database = Client::start(ovsdb, interest, times);
+        let (bridge_wanted, wanted) = watch::channel(false);
+        let (sender, bridge_events) = mpsc::channel(4);
+        tokio::spawn(keep(rundir.join(format!("{}.mgmt", settings.bridge)), wanted, sender));
+        Ok(Self {
+            control: Control::new(settings, audit),
+            begin: Instant::now(),
+            given,
+            views: database.views(),
+            database,
+            connection: None,
+            bridge_wanted,
+            bridge_events,
+            under_way: None,
+            outlet,
+            before,
+            say,
+            said: String::new(),
+        })
+    }
+
+    async fn serve(&mut self) {
+        // The rows may be known already.
+        self.take(Input::Tick);
+        loop {
+            let input = self.next().await;
+            // What an answer tells of is in the view before it.
+            if matches!(input, Input::Transacted(_)) {
+                let view = self.views.borrow_and_update().clone();
+                self.take(Input::Database(database_of(&view)));
+            }
+            self.take(input);
+        }
+    }
+
+    async fn next(&mut self) -> Input {
+        let wake = self.control.wake().map(|at| self.begin + at);
+        let under_way = async {
+            match self.under_way.as_mut() {
+                Some(answer) => answer.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            answer = under_way => {
+                self.under_way = None;
+                answer
+            }
+            // The senders live as long as this does, or say nothing any more.
+            Ok(()) = self.given.changed() => Input::Given(self.given.borrow_and_update().clone()),
+            Ok(()) = self.views.changed() => Input::Database(database_of(&self.views.borrow_and_update())),
+            Some(event) = self.bridge_events.recv() => match event {
+                BridgeEvent::Opened(connection) => {
+                    self.connection = Some(connection);
+                    Input::BridgeOpened
+                }
+                BridgeEvent::Closed(error) => {
+                    self.connection = None;
+                    Input::BridgeClosed(error)
+                }
+            },
+            () = sleep_until(wake.unwrap_or(self.begin)), if wake.is_some() => Input::Tick,
+            () = self.outlet.changed() => Input::Tick,
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        let effects = self.control.step(self.begin.elapsed(), input);
+        for effect in effects {
+            match effect {
+                Effect::Connect(wanted) => drop(self.bridge_wanted.send(wanted)),
+                Effect::Transact(asked) => self.under_way = Some(Box::pin(transact(self.database.clone(), asked))),
+                Effect::Replace(changes) => {
+                    let connection = self.connection.clone();
+                    self.under_way = Some(Box::pin(async move {
+                        Input::Replaced(match connection {
+                            Some(connection) => {
+                                connection.replace(changes).await.map_err(|error| flows_refused(&error))
+                            }
+                            None => Err(whole("there is no connection to the bridge".to_owned())),
+                        })
+                    }));
+                }
+                Effect::ReadFlows => {
+                    let connection = self.connection.clone();
+                    self.under_way = Some(Box::pin(async move {
+                        let flows = match connection {
+                            Some(connection) => {
+                                connection.flows(FlowFilter::default()).await.map_err(|error| error.to_string())
+                            }
+                            None => Err("there is no connection to the bridge".to_owned()),
+                        };
+                        Input::Flows(flows, time_of_day())
+                    }));
+                }
+                Effect::Report => self.report(),
+                Effect::Finalizers(steps) => self.outlet.take_steps(steps),
+                Effect::Tell(happening) => {
+                    (self.say)(&format!("{}: {}\n", happening.reason, happening.note));
+                    self.outlet.tell(happening);
+                }
+            }
+        }
+    }
+
+    fn report(&mut self) {
+        let now = time_of_day();
+        let status = self.control.report(self.before.as_ref(), &self.outlet.troubles(), &now);
+        self.say_ready(&status);
+        // In a cluster the agent that has the lock says how the node is.
+        if !(self.control.is_locked_out() && self.outlet.client().is_some()) {
+            let snapshot = self.given.borrow().snapshot.clone();
+            self.outlet.write(&status, &snapshot, &now);
+        }
+        self.before = Some(status);
+    }
+
+    fn say_ready(&mut self, status: &NodeStatus) {
+        let ready = super::status::conditions::get(&status.conditions, super::status::READY);
+        let line = ready.map_or_else(String::new, |ready| format!("{}: {}", ready.reason, ready.message));
+        if line != self.said {
+            (self.say)(&format!("{line}\n"));
+            self.said = line;
+        }
+    }
+}
+
+fn database_of(view: &View) -> Database {
+    let observed = Observed::of(&view.cache, [].into());
+    Database { connected: view.connected, lock: view.lock, error: view.error.clone(), observed }
+}
+
+/// RFC 3339, to the second.
+fn time_of_day() -> String {
+    k8s_openapi::jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+async fn transact(database: Client, asked: Asked) -> Input {
+    let answer = database.transact(asked.transaction).await;
+    Input::Transacted(answer.map(drop).map_err(|error| database_refused(&error)))
+}
+
+fn whole(message: String) -> Refusal {
+    Refusal { parts: Vec::new(), as_a_whole: false, message }
+}
+
+/// Errors that say that the rows, or the lock, are not as they were seen: the next view tells.
+const OUTDATED: [&str; 2] = ["timed out", "not owner"];
+
+fn database_refused(error: &DatabaseError) -> Refusal {
+    let message = error.to_string();
+    let DatabaseError::Refused(Refused::Transact(refused)) = error else { return whole(message) };
+    match refused {
+        TransactError::Operation { error, .. } if OUTDATED.contains(&error.as_str()) => whole(message),
+        TransactError::Operation { index, .. } => {
+            Refusal { parts: vec![(*index, message.clone())], as_a_whole: false, message }
+        }
+        TransactError::Commit { .. } => Refusal { parts: Vec::new(), as_a_whole: true, message },
+        TransactError::Count { .. } | TransactError::Answer { .. } => whole(message),
+    }
+}
+
+fn flows_refused(error: &FlowError) -> Refusal {
+    let parts = match error {
+        FlowError::Refused(refused) => {
+            let part = |(place, sent, error): &(Option<usize>, String, _)| {
+                place.map(|place| (place, format!("the switch refuses `{sent}`: {error}")))
+            };
+            refused.errors.iter().filter_map(part).collect()
+        }
+        _ => Vec::new(),
+    };
+    Refusal { parts, as_a_whole: false, message: error.to_string() }
+}

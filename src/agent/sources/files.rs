@@ -1,0 +1,144 @@
+//! Objects out of the files of a folder. PURE.
+//!
+//! In: a [`Files`]. Out: [`Given`]. A file that cannot be read keeps what it said before, and is named with what is wrong; one
+//! that is gone takes its objects along. Kinds that the agent does not read are left out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::Given;
+use super::store::{KINDS, Kind, Store};
+use crate::diagnostic::Severity;
+use crate::source::{Files, SourceTree};
+use crate::yaml::read;
+
+/// Name of the folder itself where it is wrong as a whole.
+const FOLDER: &str = ".";
+const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
+
+/// The files of a folder as they were when they could be read.
+#[derive(Debug)]
+pub struct Shelf {
+    node: String,
+    sets: bool,
+    files: BTreeMap<String, Vec<(Kind, Value)>>,
+}
+
+impl Shelf {
+    /// Nothing read yet.
+    #[must_use]
+    pub fn new(node: &str, sets: bool) -> Self {
+        Self { node: node.to_owned(), sets, files: BTreeMap::new() }
+    }
+
+    /// Reads the folder. Complete as soon as the folder can be listed.
+    pub fn read(&mut self, files: &dyn Files) -> Given {
+        let tree = SourceTree::new(files);
+        let mut problems = BTreeMap::new();
+        let complete = match tree.list("") {
+            Ok(paths) => {
+                let paths: Vec<String> =
+                    paths.into_iter().filter(|path| ENDINGS.iter().any(|ending| path.ends_with(ending))).collect();
+                self.files.retain(|path, _| paths.contains(path));
+                for path in paths {
+                    match objects(&tree, &path) {
+                        Ok(objects) => drop(self.files.insert(path, objects)),
+                        Err(problem) => drop(problems.insert(path, problem)),
+                    }
+                }
+                true
+            }
+            Err(error) => {
+                problems.insert(FOLDER.to_owned(), error.to_string());
+                false
+            }
+        };
+        let mut store = Store::new(&self.node);
+        for (kind, object) in self.files.values().flatten() {
+            if self.sets || !matches!(kind, Kind::InterfaceSet | Kind::ChainSet | Kind::Node) {
+                store.apply(*kind, object);
+            }
+        }
+        Given { snapshot: Arc::new(store.snapshot()), complete, problems }
+    }
+}
+
+/// The objects of a file that the agent reads; why it cannot be read.
+fn objects(tree: &SourceTree<'_>, path: &str) -> Result<Vec<(Kind, Value)>, String> {
+    let (id, source) = tree.load(path).map_err(|error| error.to_string())?;
+    let mut diagnostics = Vec::new();
+    let documents = read::documents(&source, id, &mut diagnostics);
+    if let Some(fault) = diagnostics.iter().find(|fault| fault.severity == Severity::Error) {
+        let place = tree.place(fault.origin).unwrap_or_else(|| path.to_owned());
+        return Err(format!("{place}: {}", fault.message));
+    }
+    let mut found = Vec::new();
+    for document in documents {
+        let object = document.to_json();
+        match object.get("items").and_then(Value::as_array) {
+            Some(items) => found.extend(items.iter().filter_map(known)),
+            None => found.extend(known(&object)),
+        }
+    }
+    Ok(found)
+}
+
+fn known(object: &Value) -> Option<(Kind, Value)> {
+    let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
+    let group = text("apiVersion").split_once('/').map_or("", |(group, _)| group);
+    let name = KINDS.iter().find(|known| known.name == text("kind") && known.group == group)?;
+    Some((name.kind, object.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interface(name: &str, port: &str) -> String {
+        format!(
+            "apiVersion: svc.dpu.nvidia.com/v1alpha1\nkind: ServiceInterface\nmetadata: {{namespace: ns, name: {name}}}\n\
+             spec: {{node: w, interfaceType: physical, physical: {{interfaceName: {port}}}}}\n"
+        )
+    }
+
+    fn names(given: &Given) -> Vec<String> {
+        given.snapshot.interfaces.iter().map(|one| one.meta.key.name.clone()).collect()
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_keeps_what_it_said() {
+        let mut files = BTreeMap::from([
+            ("a.yaml".to_owned(), interface("a", "p0")),
+            ("b/b.yml".to_owned(), format!("kind: ConfigMap\napiVersion: v1\n---\n{}", interface("b", "p1"))),
+            ("notes.txt".to_owned(), "{".to_owned()),
+        ]);
+        let mut shelf = Shelf::new("w", false);
+        let given = shelf.read(&files);
+        assert_eq!((names(&given), given.complete, given.problems.len()), (vec!["a".into(), "b".into()], true, 0));
+        // Half written.
+        files.insert("a.yaml".to_owned(), interface("a", "p0")[..100].to_owned() + "\n  - [");
+        let given = shelf.read(&files);
+        assert_eq!(names(&given), ["a", "b"]);
+        assert_eq!(given.problems.keys().collect::<Vec<_>>(), ["a.yaml"]);
+        assert!(given.problems["a.yaml"].starts_with("a.yaml:"), "{:?}", given.problems);
+        files.remove("a.yaml");
+        assert_eq!(names(&shelf.read(&files)), ["b"]);
+        // Nothing there at all: the folder is away, its objects are not.
+        let given = shelf.read(&BTreeMap::new());
+        assert_eq!((names(&given), given.complete), (vec!["b".to_owned()], false));
+        assert_eq!(given.problems["."], "no such file or folder");
+    }
+
+    #[test]
+    fn lists_are_taken_apart_and_sets_only_read_where_asked_for() {
+        let list = r#"{"apiVersion": "v1", "kind": "List", "items": [
+            {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "w"}},
+            {"apiVersion": "svc.dpu.nvidia.com/v1alpha1", "kind": "ServiceChainSet", "metadata": {"name": "c", "namespace": "ns"},
+             "spec": {"template": {"spec": {"switches": []}}}}]}"#;
+        let files = BTreeMap::from([("l.json".to_owned(), list.to_owned())]);
+        assert_eq!(Shelf::new("w", true).read(&files).snapshot.chains[0].meta.key.to_string(), "ns/c-w");
+        assert_eq!(Shelf::new("w", false).read(&files).snapshot.chains, []);
+    }
+}

@@ -1,0 +1,295 @@
+//! EDGE: status, and finalizers, in an API server.
+//!
+//! In: a client, [`Document`]s, [`Step`]s. Out: server-side apply of each status that became another, as `dpu-agent`, forced; what
+//! is refused, for people. Touches the network.
+//!
+//! An installed CRD may keep less than we say: v24.10 keeps nothing of a chain's status, later releases its conditions. That is
+//! noticed by the answer and remembered for the kind: what is not kept is not sent again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use kube::{Client, Error};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::documents::{Document, Target, reduced};
+use super::finalizers::{CHAIN, INTERFACE, Step};
+use crate::agent::api::Key;
+use crate::agent::crd::node;
+use crate::agent::hash;
+use crate::agent::sources::cluster::{causes, resource};
+use crate::agent::sources::store::{KINDS, Kind};
+
+/// Field manager of everything that is written here.
+pub const MANAGER: &str = "dpu-agent";
+/// Least time between two rounds of writing: what flaps is written now and then.
+const ROUND: Duration = Duration::from_millis(500);
+/// The first wait after a failure.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait after a failure.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// How much of a status the CRD of a kind keeps.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Keeps {
+    Nothing,
+    Conditions,
+    All,
+}
+
+/// Writes status into an API server.
+pub struct Writer {
+    client: Client,
+    node: String,
+    /// Hash of what each says, which is much smaller.
+    written: BTreeMap<(Target, Key), u64>,
+    keeps: BTreeMap<Target, Keeps>,
+}
+
+/// The documents of a round, and what came of it.
+type Problems = BTreeMap<String, String>;
+
+/// Writes the latest documents until nobody sends any; `problems` says what is refused now.
+pub async fn run(
+    mut writer: Writer,
+    mut documents: watch::Receiver<Arc<Vec<Document>>>,
+    problems: watch::Sender<Problems>,
+) {
+    let mut wait = FIRST_WAIT;
+    while documents.changed().await.is_ok() {
+        loop {
+            let latest = Arc::clone(&documents.borrow_and_update());
+            let refused = writer.write(&latest).await;
+            let well = refused.is_empty();
+            problems.send_if_modified(|known| {
+                let changed = *known != refused;
+                *known = refused;
+                changed
+            });
+            if well {
+                wait = FIRST_WAIT;
+                break;
+            }
+            // Whatever is said meanwhile is in the next try.
+            sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+            if documents.has_changed().is_err() {
+                return;
+            }
+        }
+        sleep(ROUND).await;
+    }
+}
+
+impl Writer {
+    /// Of the agent of this node.
+    #[must_use]
+    pub fn new(client: Client, node: &str) -> Self {
+        Self { client, node: node.to_owned(), written: BTreeMap::new(), keeps: BTreeMap::new() }
+    }
+
+    /// What the node's object says now: times of transition go on from there when the agent starts again.
+    ///
+    /// # Errors
+    /// What the API server has against it, for people. An object that is not there is none.
+    pub async fn before(&self) -> Result<Option<node::NodeStatus>, String> {
+        match self.api(Target::Node, "").get_opt(&self.node).await {
+            // A status of another version of the program may not be readable; it is written anew then.
+            Ok(object) => Ok(object.and_then(|one| serde_json::from_value(one.data.get("status")?.clone()).ok())),
+            // Nor is the kind.
+            Err(Error::Api(said)) if said.code == 404 => Ok(None),
+            Err(error) => Err(causes(&error)),
+        }
+    }
+
+    /// Writes what became another. What is refused comes back, by object, and is tried again the next time.
+    pub async fn write(&mut self, documents: &[Document]) -> Problems {
+        let mut problems = Problems::new();
+        for document in documents {
+            let place = (document.target, document.key.clone());
+            let mut sent = self.cut(document);
+            while let Some(status) = sent {
+                if self.written.get(&place) == Some(&digest(&status)) {
+                    break;
+                }
+                match self.apply(document, &status).await {
+                    Ok(answer) => {
+                        self.learn(document.target, &status, &answer);
+                        self.written.insert(place.clone(), digest(&status));
+                        break;
+                    }
+                    // Its CRD has no such field: say less.
+                    Err(error) if document.target != Target::Node && is_of_schema(&error) => {
+                        let keeps = self.keeps.entry(document.target).or_insert(Keeps::All);
+                        *keeps = if reduced(&status).is_some() { Keeps::Conditions } else { Keeps::Nothing };
+                        sent = self.cut(document);
+                    }
+                    // It went meanwhile.
+                    Err(Error::Api(said)) if said.code == 404 && document.target != Target::Node => break,
+                    Err(error) => {
+                        problems.insert(place_text(document), refusal(document.target, &error));
+                        break;
+                    }
+                }
+            }
+        }
+        let wanted: std::collections::BTreeSet<(Target, Key)> =
+            documents.iter().map(|document| (document.target, document.key.clone())).collect();
+        self.written.retain(|place, _| wanted.contains(place));
+        problems
+    }
+
+    /// As much as is kept.
+    fn cut(&self, document: &Document) -> Option<Value> {
+        match self.keeps.get(&document.target).copied().unwrap_or(Keeps::All) {
+            Keeps::All => Some(document.status.clone()),
+            Keeps::Conditions => reduced(&document.status),
+            Keeps::Nothing => None,
+        }
+    }
+
+    /// What the answer lacks is not kept.
+    fn learn(&mut self, target: Target, sent: &Value, answer: &Value) {
+        if target == Target::Node {
+            return;
+        }
+        let lacks = |key: &String| answer.get(key).is_none();
+        let missing: Vec<&String> =
+            sent.as_object().into_iter().flatten().map(|(key, _)| key).filter(|key| lacks(key)).collect();
+        if missing.is_empty() {
+            return;
+        }
+        let nothing = missing.iter().any(|key| matches!(key.as_str(), "conditions" | "interfaceStatuses"));
+        self.keeps.insert(target, if nothing { Keeps::Nothing } else { Keeps::Conditions });
+    }
+
+    async fn apply(&self, document: &Document, status: &Value) -> Result<Value, Error> {
+        let api = self.api(document.target, &document.key.namespace);
+        let resource = target_resource(document.target);
+        let mut object = json!({
+            "apiVersion": resource.api_version, "kind": resource.kind,
+            "metadata": {"name": document.key.name}, "status": status,
+        });
+        let parameters = PatchParams::apply(MANAGER).force();
+        let answer = match api.patch_status(&document.key.name, &parameters, &Patch::Apply(&object)).await {
+            Err(Error::Api(said)) if said.code == 404 && document.target == Target::Node => {
+                let status = object.as_object_mut().and_then(|map| map.remove("status"));
+                api.patch(&document.key.name, &parameters, &Patch::Apply(&self.owned(object.clone()).await)).await?;
+                object["status"] = status.unwrap_or_default();
+                api.patch_status(&document.key.name, &parameters, &Patch::Apply(&object)).await?
+            }
+            answer => answer?,
+        };
+        Ok(answer.data.get("status").cloned().unwrap_or_default())
+    }
+
+    /// The node owns its status, so that both go together. A node that cannot be read owns nothing.
+    async fn owned(&self, mut object: Value) -> Value {
+        let nodes = Api::<DynamicObject>::all_with(self.client.clone(), &target_resource(Target::Object(Kind::Node)));
+        if let Ok(node) = nodes.get(&self.node).await
+            && let Some(uid) = node.metadata.uid
+        {
+            let owner = json!({"apiVersion": "v1", "kind": "Node", "name": self.node, "uid": uid});
+            object["metadata"]["ownerReferences"] = json!([owner]);
+        }
+        object
+    }
+
+    fn api(&self, target: Target, namespace: &str) -> Api<DynamicObject> {
+        let resource = target_resource(target);
+        match namespace {
+            "" => Api::all_with(self.client.clone(), &resource),
+            namespace => Api::namespaced_with(self.client.clone(), namespace, &resource),
+        }
+    }
+
+    /// Takes a step; [`Step::Release`] is said by the status and needs nothing here.
+    ///
+    /// # Errors
+    /// What the API server has against it, for people. An object that is not there needs nothing.
+    pub async fn take(&self, step: &Step) -> Result<(), String> {
+        let (kind, key, finalizer, hold) = match step {
+            Step::Hold(key) => (Kind::Interface, key, INTERFACE, true),
+            Step::LetGo(Kind::Chain, key) => (Kind::Chain, key, CHAIN, false),
+            Step::LetGo(kind, key) => (*kind, key, INTERFACE, false),
+            Step::Release(_) => return Ok(()),
+        };
+        let api = self.api(Target::Object(kind), &key.namespace);
+        // Somebody else may write between reading and writing.
+        for _ in 0..4 {
+            let object = match api.get_opt(&key.name).await {
+                Ok(Some(object)) => object,
+                Ok(None) => return Ok(()),
+                Err(Error::Api(said)) if said.code == 404 => return Ok(()),
+                Err(error) => return Err(causes(&error)),
+            };
+            let mut finalizers = object.metadata.finalizers.unwrap_or_default();
+            let there = finalizers.iter().any(|one| one == finalizer);
+            let going = object.metadata.deletion_timestamp.is_some();
+            match hold {
+                true if going && !there => return Err(format!("{key} is being deleted")),
+                true if !there => finalizers.push(finalizer.to_owned()),
+                false if there => finalizers.retain(|one| one != finalizer),
+                _ => return Ok(()),
+            }
+            let metadata = json!({"resourceVersion": object.metadata.resource_version, "finalizers": finalizers});
+            let patch = Patch::Merge(json!({"metadata": metadata}));
+            match api
+                .patch(
+                    &key.name,
+                    &PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() },
+                    &patch,
+                )
+                .await
+            {
+                Err(Error::Api(said)) if said.code == 409 => {}
+                Err(Error::Api(said)) if said.code == 404 => return Ok(()),
+                answer => return answer.map(drop).map_err(|error| refusal(Target::Object(kind), &error)),
+            }
+        }
+        Err(format!("{key} is changed by somebody else all the time"))
+    }
+}
+
+fn digest(status: &Value) -> u64 {
+    hash::fnv64(status.to_string().as_bytes())
+}
+
+fn target_resource(target: Target) -> ApiResource {
+    match target {
+        Target::Node => ApiResource::from_gvk_with_plural(
+            &GroupVersionKind::gvk(node::GROUP, node::VERSION, node::KIND),
+            node::PLURAL,
+        ),
+        Target::Object(kind) => resource(KINDS.into_iter().find(|name| name.kind == kind).unwrap_or(KINDS[0])),
+    }
+}
+
+fn place_text(document: &Document) -> String {
+    let kind = target_resource(document.target).kind;
+    let name = if document.key.namespace.is_empty() { document.key.name.clone() } else { document.key.to_string() };
+    format!("{kind} {name}")
+}
+
+/// Whether the schema of the CRD has something against a field.
+fn is_of_schema(error: &Error) -> bool {
+    let Error::Api(said) = error else { return false };
+    said.message.contains("field not declared in schema")
+}
+
+fn refusal(target: Target, error: &Error) -> String {
+    let resource = target_resource(target);
+    match error {
+        Error::Api(said) if said.code == 403 => {
+            format!("the agent may not write {}: its ClusterRole lacks patch of {0} and {0}/status", resource.plural)
+        }
+        Error::Api(said) if said.code == 404 => format!("the cluster has no {}: is its CRD installed?", resource.kind),
+        Error::Api(said) => format!("{} ({})", said.message, said.code),
+        error => causes(error),
+    }
+}

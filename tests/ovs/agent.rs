@@ -1,0 +1,196 @@
+//! The program itself, between a folder of objects and a real switch.
+
+mod cluster;
+mod faults;
+mod figures;
+mod look;
+mod objects;
+mod ownership;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::switch::Switch;
+
+/// A switch, a folder of objects and one of status.
+struct Lab {
+    switch: Switch,
+    from: TempDir,
+    status: TempDir,
+}
+
+/// The program. It ends with this value, and with the test's thread whatever happens to it.
+struct Agent(Child);
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+impl Agent {
+    fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([&format!("-{name}"), &self.0.id().to_string()]).status().unwrap().success());
+    }
+
+    /// A line of `/proc/<pid>/status`, in KiB.
+    fn memory(&self, line: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
+        let line = status.lines().find_map(|text| text.strip_prefix(line)).unwrap();
+        line.trim_start_matches(':').split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    /// Processor time so far, in clock ticks.
+    fn ticks(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+}
+
+impl Lab {
+    fn start(bridges: &[&str]) -> Self {
+        Self { switch: Switch::start(bridges), from: TempDir::new().unwrap(), status: TempDir::new().unwrap() }
+    }
+
+    fn command(&self, verb: &str, status: Option<&Path>) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_dpu-agent"), verb]);
+        command.env("DPU_AGENT_PORT_TYPE", "dummy");
+        command.args(["--node", "w", "--ovsdb", &self.switch.endpoint()]);
+        let objects = if matches!(verb, "status" | "trace") { "--objects" } else { "--from" };
+        command.arg("--ovs-rundir").arg(self.switch.path("")).arg(objects).arg(self.from.path());
+        if let Some(status) = status {
+            command.arg("--status").arg(status);
+        }
+        command
+    }
+
+    fn agent_with(&self, arguments: &[&str]) -> Agent {
+        let mut command = self.command("run", Some(self.status.path()));
+        let log = fs::File::create(self.switch.path("agent.log")).unwrap();
+        Agent(command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    }
+
+    fn agent(&self) -> Agent {
+        self.agent_with(&[])
+    }
+
+    fn plan(&self, arguments: &[&str]) -> Output {
+        self.command("plan", None).args(arguments).output().unwrap()
+    }
+
+    /// Writes objects into a file, in one step.
+    fn put(&self, name: &str, objects: &[Value]) {
+        let text = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
+        self.put_text(name, &text);
+    }
+
+    fn put_text(&self, name: &str, text: &str) {
+        let half = self.from.path().join(format!(".{name}"));
+        fs::write(&half, text).unwrap();
+        fs::rename(half, self.from.path().join(format!("{name}.json"))).unwrap();
+    }
+
+    fn remove(&self, name: &str) {
+        fs::remove_file(self.from.path().join(format!("{name}.json"))).unwrap();
+    }
+
+    fn node(&self) -> Value {
+        let text = fs::read_to_string(self.status.path().join("node-w.json")).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// `<status>/<reason>` of a condition of the node.
+    fn condition(&self, kind: &str) -> String {
+        condition(&self.node()["status"]["conditions"], kind)
+    }
+
+    /// The same of a chain or an interface in the node's status.
+    fn condition_of(&self, list: &str, name: &str, kind: &str) -> String {
+        let node = self.node();
+        let entries = node["status"][list].as_array().cloned().unwrap_or_default();
+        let entry = entries.into_iter().find(|entry| entry["name"] == name).unwrap_or_default();
+        condition(&entry["conditions"], kind)
+    }
+
+    fn until_condition(&self, kind: &str, wanted: &str) {
+        self.until(&format!("{kind} is {wanted}"), || self.condition(kind) == wanted);
+    }
+
+    fn until_condition_of(&self, list: &str, name: &str, kind: &str, wanted: &str) {
+        self.until(&format!("{kind} of {name} is {wanted}"), || self.condition_of(list, name, kind) == wanted);
+    }
+
+    fn until(&self, what: &str, holds: impl Fn() -> bool) {
+        let told = || {
+            let log = fs::read_to_string(self.switch.path("agent.log")).unwrap_or_default();
+            format!("{what}\nlog: {log}\nstatus: {:#}\nflows: {}", self.node()["status"], self.flows().join("\n"))
+        };
+        let begin = std::time::Instant::now();
+        while !holds() {
+            assert!(begin.elapsed() < std::time::Duration::from_secs(10), "not within 10 s: {}", told());
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    }
+
+    /// The flows of the bridge, without counters, sorted.
+    fn flows(&self) -> Vec<String> {
+        let text = self.switch.ofctl("dump-flows", "br-sfc", &["--no-stats", "--no-names"]);
+        let mut flows: Vec<String> =
+            text.lines().filter(|line| line.contains("actions=")).map(|line| line.trim().to_owned()).collect();
+        flows.sort();
+        flows
+    }
+
+    fn until_flows(&self, count: usize) {
+        self.until(&format!("{count} flows"), || self.flows().len() == count);
+    }
+
+    fn ofport(&self, port: &str) -> String {
+        self.switch.vsctl(&["get", "interface", port, "ofport"]).trim().to_owned()
+    }
+
+    fn ports(&self, bridge: &str) -> Vec<String> {
+        self.switch.vsctl(&["list-ports", bridge]).lines().map(str::to_owned).collect()
+    }
+}
+
+fn condition(conditions: &Value, kind: &str) -> String {
+    let found = conditions.as_array().into_iter().flatten().find(|one| one["type"] == kind);
+    found.map_or_else(String::new, |one| {
+        format!("{}/{}", one["status"].as_str().unwrap_or_default(), one["reason"].as_str().unwrap_or_default())
+    })
+}
+
+fn object(kind: &str, name: &str, spec: Value) -> Value {
+    let mut spec = spec;
+    spec["node"] = json!("w");
+    json!({
+        "apiVersion": "svc.dpu.nvidia.com/v1alpha1", "kind": kind,
+        "metadata": {"namespace": "ns", "name": name, "labels": {"port": name}}, "spec": spec,
+    })
+}
+
+fn physical(name: &str) -> Value {
+    object("ServiceInterface", name, json!({"interfaceType": "physical", "physical": {"interfaceName": name}}))
+}
+
+fn vf(number: u16) -> Value {
+    object(
+        "ServiceInterface",
+        &format!("vf{number}"),
+        json!({"interfaceType": "vf", "vf": {"pfID": 0, "vfID": number}}),
+    )
+}
+
+fn chain(name: &str, switches: &[&[&str]]) -> Value {
+    let port = |name: &&str| json!({"serviceInterface": {"matchLabels": {"port": name}}});
+    let switch = |ports: &&[&str]| json!({"ports": ports.iter().map(port).collect::<Vec<_>>()});
+    object("ServiceChain", name, json!({"switches": switches.iter().map(switch).collect::<Vec<_>>()}))
+}

@@ -1,0 +1,142 @@
+//! Objects come, change and go.
+
+use serde_json::json;
+
+use super::{Lab, chain, object, physical, vf};
+
+#[test]
+fn a_chain_is_wired_and_says_so() {
+    let lab = Lab::start(&["br-sfc"]);
+    lab.put("all", &[physical("p0"), vf(3), chain("c", &[&["p0", "vf3"]])]);
+    let _agent = lab.agent();
+    lab.until_condition("Ready", "True/Success");
+    let (p0, vf3) = (lab.ofport("p0"), lab.ofport("pf0vf3"));
+    let flows = lab.flows();
+    assert_eq!(flows.len(), 2, "{flows:?}");
+    for (from, to) in [(&p0, &vf3), (&vf3, &p0)] {
+        let way = (format!("in_port={from} "), format!("actions=output:{to}"));
+        assert!(flows.iter().any(|flow| flow.contains(&way.0) && flow.ends_with(&way.1)), "{way:?} in {flows:?}");
+    }
+    let get = |table: &str, column: &str| lab.switch.vsctl(&["get", table, "p0", column]).trim().to_owned();
+    assert_eq!(get("port", "external_ids"), "{dpf-type=physical, dpu-agent=\"ns/p0\"}");
+    assert_eq!(get("interface", "external_ids"), "{dpf-id=\"ns/p0\"}");
+    let node = lab.node();
+    assert_eq!(node["status"]["chains"][0]["flows"]["installed"], 2);
+    assert_eq!(node["status"]["chains"][0]["switches"][0]["ports"][1]["port"], "pf0vf3");
+    let own = std::fs::read_to_string(lab.status.path().join("servicechain-ns-c.json")).unwrap();
+    assert!(own.contains("ServiceChainReconciled"));
+}
+
+#[test]
+fn what_is_there_is_left_alone_and_the_plan_of_it_is_empty() {
+    let lab = Lab::start(&["br-sfc"]);
+    lab.put("all", &[physical("p0"), vf(1), chain("c", &[&["p0", "vf1"]])]);
+    let plan = lab.plan(&[]);
+    assert_eq!(plan.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&plan.stdout).contains("create port p0 on br-sfc"));
+    assert_eq!(lab.ports("br-sfc"), [""; 0], "a plan changes nothing");
+    let agent = lab.agent();
+    lab.until_condition("Ready", "True/Success");
+    let plan = lab.plan(&[]);
+    assert_eq!((plan.status.code(), &*String::from_utf8_lossy(&plan.stdout)), (Some(0), "nothing to change\n"));
+    let packet = "in_port(1),eth(src=00:00:00:00:00:01,dst=00:00:00:00:00:02),eth_type(0x1234)";
+    for _ in 0..3 {
+        lab.switch.appctl(&["netdev-dummy/receive", "p0", packet]);
+    }
+    let packets = || {
+        let text = lab.switch.ofctl("dump-flows", "br-sfc", &[]);
+        let of_line = |line: &str| line.split("n_packets=").nth(1)?.split(',').next()?.parse::<u64>().ok();
+        text.lines().filter_map(of_line).sum::<u64>()
+    };
+    lab.until("packets are counted", || packets() == 3);
+    // Another generation of the same, a file that is touched, an agent that starts again.
+    let mut again = chain("c", &[&["p0", "vf1"]]);
+    again["metadata"]["generation"] = json!(7);
+    lab.put("all", &[physical("p0"), vf(1), again]);
+    lab.until("the generation is seen", || lab.node()["status"]["chains"][0]["observedGeneration"] == 7);
+    drop(agent);
+    let cfg = lab.switch.vsctl(&["get", "open_vswitch", ".", "next_cfg"]);
+    let _agent = lab.agent();
+    let mut third = chain("c", &[&["p0", "vf1"]]);
+    third["metadata"]["generation"] = json!(8);
+    lab.put("all", &[physical("p0"), vf(1), third]);
+    lab.until("the generation is seen", || lab.node()["status"]["chains"][0]["observedGeneration"] == 8);
+    assert_eq!(packets(), 3, "counters are kept");
+    assert_eq!(lab.switch.vsctl(&["get", "open_vswitch", ".", "next_cfg"]), cfg, "the database is not written to");
+}
+
+#[test]
+fn edits_and_deletions_leave_nothing_behind() {
+    let lab = Lab::start(&["br-sfc", "br-ovn"]);
+    let ovn = object("ServiceInterface", "ovn", json!({"interfaceType": "ovn"}));
+    lab.put("ports", &[physical("p0"), vf(1), vf(2), ovn]);
+    lab.put("chain", &[chain("c", &[&["p0", "vf1", "vf2"], &["ovn"]])]);
+    let _agent = lab.agent();
+    lab.until_condition("Ready", "True/Success");
+    assert!(lab.flows().len() > 2);
+    assert_eq!(lab.ports("br-ovn"), ["puplinkbrovn"]);
+    // Addresses that were learned go with what learned them.
+    let packet = "in_port(1),eth(src=00:00:00:00:00:01,dst=00:00:00:00:00:02),eth_type(0x1234)";
+    lab.switch.appctl(&["netdev-dummy/receive", "p0", packet]);
+    lab.until("an address is learned", || lab.flows().iter().any(|flow| flow.contains("idle_timeout")));
+    lab.put("chain", &[chain("c", &[&["vf1", "vf2"]])]);
+    lab.until_flows(2);
+    lab.put("chain", &[chain("c", &[&["vf1", "ovn"]])]);
+    let ovn = || lab.ofport("puplinkbrsfc");
+    lab.until("the flows lead to OVN", || lab.flows().iter().any(|flow| flow.ends_with(&format!("output:{}", ovn()))));
+    lab.until_flows(2);
+    lab.remove("chain");
+    lab.until_flows(0);
+    lab.remove("ports");
+    // An uplink stays.
+    lab.until("the ports are gone", || lab.ports("br-sfc") == ["p0"] && lab.ports("br-ovn").is_empty());
+    lab.until_condition("Ready", "True/Success");
+}
+
+#[test]
+fn an_uplink_goes_only_where_that_is_wished_and_its_mark_can_change() {
+    let lab = Lab::start(&["br-sfc"]);
+    lab.put("all", &[physical("p0")]);
+    let agent = lab.agent();
+    lab.until_condition("Ready", "True/Success");
+    let other =
+        object("ServiceInterface", "other", json!({"interfaceType": "physical", "physical": {"interfaceName": "p0"}}));
+    lab.put("all", &[other]);
+    lab.until("the mark is the successor's", || {
+        lab.switch.vsctl(&["get", "interface", "p0", "external_ids:dpf-id"]).trim() == "\"ns/other\""
+    });
+    drop(agent);
+    lab.remove("all");
+    let _agent = lab.agent_with(&["--remove-uplinks"]);
+    lab.until("the uplink is gone", || lab.ports("br-sfc").is_empty());
+}
+
+#[test]
+fn objects_that_are_wrong_are_named_and_the_others_are_wired() {
+    let lab = Lab::start(&["br-sfc"]);
+    let odd = object("ServiceInterface", "odd", json!({"interfaceType": "tunnel"}));
+    let broken = object("ServiceChain", "broken", json!({"switches": [{"ports": [{}]}]}));
+    lab.put("all", &[physical("p0"), vf(1), odd, broken, chain("c", &[&["p0", "vf1"]])]);
+    lab.put_text("half", "{\"kind\": ");
+    let _agent = lab.agent();
+    lab.until_condition_of("chains", "c", "Ready", "True/Success");
+    lab.until_condition_of("interfaces", "odd", "Ready", "False/InvalidSpec");
+    lab.until_condition_of("chains", "broken", "Ready", "False/InvalidSpec");
+    lab.until_condition("Ready", "False/InterfaceNotReady");
+    let problems = lab.node()["status"]["problems"].to_string();
+    assert!(problems.contains("half.json"), "{problems}");
+}
+
+#[test]
+fn a_port_is_in_one_chain_and_the_older_one_has_it() {
+    let lab = Lab::start(&["br-sfc"]);
+    let mut old = chain("z", &[&["p0", "vf1"]]);
+    old["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+    let mut young = chain("a", &[&["p0", "vf2"]]);
+    young["metadata"]["creationTimestamp"] = json!("2026-01-02T00:00:00Z");
+    lab.put("all", &[physical("p0"), vf(1), vf(2), old, young]);
+    let _agent = lab.agent();
+    lab.until_condition_of("chains", "z", "Ready", "True/Success");
+    lab.until_condition_of("chains", "a", "PortsResolved", "False/PortInTwoSwitches");
+    lab.until_flows(2);
+}

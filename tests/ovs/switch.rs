@@ -1,0 +1,164 @@
+//! An Open vSwitch of one test, in a folder of its own.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use dpu_render::agent::openflow::connection::{Connection, PortEvents, Times};
+use tempfile::TempDir;
+
+/// Both daemons. They end with this value, and with the test's thread whatever happens to it.
+pub(crate) struct Switch {
+    folder: TempDir,
+    database: Child,
+    vswitchd: Child,
+}
+
+/// Runs a program of Open vSwitch to its end.
+fn said(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| missing(command, &error));
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    assert!(output.status.success(), "{command:?}: {}", text(output.stderr));
+    text(output.stdout)
+}
+
+fn missing(command: &Command, error: &std::io::Error) -> ! {
+    panic!("{command:?}: {error}; run: apt-get install openvswitch-switch")
+}
+
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < Duration::from_secs(10), "{what}: not within 10 s");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+impl Switch {
+    /// Starts both, and makes these bridges.
+    pub(crate) fn start(bridges: &[&str]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let schema = "/usr/share/openvswitch/vswitch.ovsschema";
+        said(Command::new("ovsdb-tool").arg("create").arg(at("conf.db")).arg(schema));
+        let database = spawn_database(&folder);
+        until("ovsdb-server listens", || at("db.sock").exists());
+        said(vsctl(&folder).args(["--no-wait", "init"]));
+        let vswitchd = spawn_vswitchd(&folder);
+        let switch = Self { folder, database, vswitchd };
+        for bridge in bridges {
+            switch.add_bridge(bridge);
+        }
+        switch
+    }
+
+    pub(crate) fn add_bridge(&self, bridge: &str) {
+        self.vsctl(&["add-br", bridge, "--", "set", "bridge", bridge, "datapath_type=dummy", "fail_mode=secure"]);
+    }
+
+    /// Adds made-up devices to a bridge.
+    pub(crate) fn add_ports(&self, bridge: &str, ports: &[&str]) {
+        for port in ports {
+            self.vsctl(&["add-port", bridge, port, "--", "set", "interface", port, "type=dummy"]);
+        }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("unix:{}", self.path("db.sock").display())
+    }
+
+    pub(crate) fn vsctl(&self, arguments: &[&str]) -> String {
+        said(vsctl(&self.folder).args(arguments))
+    }
+
+    /// `ovs-appctl` to ovs-vswitchd.
+    pub(crate) fn appctl(&self, arguments: &[&str]) -> String {
+        said(Command::new("ovs-appctl").arg("-t").arg(self.path("v.ctl")).args(arguments))
+    }
+
+    /// `ovs-ofctl VERB` on a bridge.
+    pub(crate) fn ofctl(&self, verb: &str, bridge: &str, arguments: &[&str]) -> String {
+        let socket = format!("unix:{}", self.path(&format!("{bridge}.mgmt")).display());
+        said(Command::new("ovs-ofctl").args(["-O", "OpenFlow14", verb, &socket]).args(arguments))
+    }
+
+    /// A connection to a bridge, and what its ports do.
+    pub(crate) async fn connect(&self, bridge: &str) -> (Connection, PortEvents) {
+        Connection::open(&self.path(&format!("{bridge}.mgmt")), Times::default()).await.unwrap()
+    }
+
+    pub(crate) fn kill_vswitchd(&mut self) {
+        self.vswitchd.kill().unwrap();
+        self.vswitchd.wait().unwrap();
+    }
+
+    /// Starts it again, and waits until a bridge answers.
+    pub(crate) fn start_vswitchd(&mut self, bridge: &str) {
+        self.vswitchd = spawn_vswitchd(&self.folder);
+        let socket = format!("unix:{}", self.path(&format!("{bridge}.mgmt")).display());
+        until("the bridge answers", || {
+            Command::new("ovs-ofctl").args(["show", &socket]).output().unwrap().status.success()
+        });
+    }
+
+    pub(crate) fn kill_database(&mut self) {
+        self.database.kill().unwrap();
+        self.database.wait().unwrap();
+    }
+
+    pub(crate) fn start_database(&mut self) {
+        self.database = spawn_database(&self.folder);
+        until("ovsdb-server answers", || {
+            vsctl(&self.folder).args(["-t", "1", "show"]).output().unwrap().status.success()
+        });
+    }
+}
+
+impl Drop for Switch {
+    fn drop(&mut self) {
+        for daemon in [&mut self.vswitchd, &mut self.database] {
+            drop(daemon.kill());
+            drop(daemon.wait());
+        }
+    }
+}
+
+fn vsctl(folder: &TempDir) -> Command {
+    let mut command = Command::new("ovs-vsctl");
+    command.arg(format!("--db=unix:{}", folder.path().join("db.sock").display()));
+    command
+}
+
+fn spawn_database(folder: &TempDir) -> Child {
+    let socket = folder.path().join("db.sock");
+    spawn(
+        folder,
+        "ovsdb-server",
+        "s",
+        &["conf.db", &format!("--remote=punix:{}", socket.display()), "--remote=ptcp:0:127.0.0.1"],
+    )
+}
+
+fn spawn_vswitchd(folder: &TempDir) -> Child {
+    let socket = folder.path().join("db.sock");
+    spawn(
+        folder,
+        "ovs-vswitchd",
+        "v",
+        &[&format!("unix:{}", socket.display()), "--enable-dummy=override", "--disable-system"],
+    )
+}
+
+fn spawn(folder: &TempDir, program: &str, short: &str, arguments: &[&str]) -> Child {
+    let at = |extension: &str| folder.path().join(format!("{short}.{extension}")).display().to_string();
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", program]).args(arguments).current_dir(folder.path());
+    command.arg(format!("--unixctl={}", at("ctl"))).arg(format!("--log-file={}", at("log")));
+    command.env("OVS_RUNDIR", folder.path()).env("OVS_DBDIR", folder.path()).env("OVS_LOGDIR", folder.path());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap_or_else(|error| missing(&command, &error))
+}
