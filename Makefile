@@ -20,9 +20,9 @@ bless:
 # One test: make e2e TEST=its_name.
 e2e:
 	tests/e2e/packages.sh
-	cargo test --locked --test e2e --no-run
+	cargo test --locked --all-features --test e2e --no-run
 	bin=$${DPU_E2E_BIN:-$$(tests/e2e/stack/ready.sh)} && DPU_E2E_BIN=$$bin tests/e2e/lab.sh \
-		cargo test --locked --offline --test e2e -- --include-ignored $(TEST)
+		cargo test --locked --offline --all-features --test e2e -- --include-ignored $(TEST)
 
 # The plugin's image for Argo CD, built and run; as root.
 image:

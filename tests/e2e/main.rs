@@ -5,6 +5,8 @@
     reason = "tests set files up, run programs, and wait for what they do"
 )]
 
+#[cfg(feature = "agent")]
+mod agent;
 mod application;
 mod argo;
 mod cases;
@@ -25,6 +27,10 @@ mod safety;
 mod sets;
 #[path = "../it/shared.rs"]
 mod shared;
+#[cfg(feature = "agent")]
+#[allow(dead_code, reason = "the agent's own tests need more of it")]
+#[path = "../ovs/switch.rs"]
+mod switch;
 mod wait;
 mod whole;
 mod yaml;
