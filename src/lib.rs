@@ -11,6 +11,7 @@
 
 pub mod cli;
 pub mod diagnostic;
+pub mod diff;
 pub mod node;
 pub mod render;
 pub mod schema;
