@@ -19,6 +19,8 @@ pub(crate) struct Job {
     stdout: PathBuf,
     reports: bool,
     step: bool,
+    /// The exit code of a run that did what it was asked.
+    code: i32,
 }
 
 /// What one run took.
@@ -40,12 +42,19 @@ impl Job {
             stdout: stdout.to_owned(),
             reports: false,
             step: false,
+            code: 0,
         }
     }
 
     /// Adds arguments.
     pub(crate) fn args(mut self, args: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// The exit code is `code` where all is well.
+    pub(crate) fn ends_with(mut self, code: i32) -> Self {
+        self.code = code;
         self
     }
 
@@ -61,7 +70,7 @@ impl Job {
         self.reports()
     }
 
-    /// Runs the job once; an exit code other than 0 is an error that quotes stderr.
+    /// Runs the job once; an exit code other than the expected is an error that quotes stderr.
     pub(crate) fn run(&self) -> Result<Run, Box<dyn Error>> {
         let errors = self.stdout.with_extension("stderr");
         let mut command = Command::new(&self.program);
@@ -72,7 +81,7 @@ impl Job {
         let done = child.wait4()?;
         let wall = start.elapsed().as_secs_f64();
         let said = fs::read_to_string(&errors)?;
-        if !done.status.success() {
+        if done.status.code() != Some(self.code) {
             let first: Vec<&str> = said.lines().take(3).collect();
             return Err(format!("{}: {}: {}", self.name(), done.status, first.join(" / ")).into());
         }

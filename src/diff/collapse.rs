@@ -8,8 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use serde_json::Value as Json;
+
 use super::SiteDiff;
-use super::change::{Change, ChangeKind, Edit, Judged, Noise, Path, Step, Whole};
+use super::cause::Variables;
+use super::change::{Change, ChangeKind, Edit, Form, Judged, Noise, Path, Step, Whole};
 use super::impact::Class;
 use super::neutral::Names;
 use super::report::{Entry, Renamed, Report, Shown, ShownEdit, ShownImpact, Variant};
@@ -53,6 +56,8 @@ struct Seen {
     values: String,
     /// Values as they are.
     edits: Vec<ShownEdit>,
+    /// The same, without names that differ between clusters.
+    neutral: Vec<ShownEdit>,
     yaml: Option<String>,
     /// Names, as they are and without what differs.
     name: String,
@@ -99,11 +104,11 @@ impl<'t, 'f> Collapse<'t, 'f> {
             self.renamed.insert(Renamed { site: site.clone(), was, cluster: Some(cluster) });
         }
         for judged in diff.changes {
-            self.change(judged, &diff.names);
+            self.change(judged, &diff.names, &diff.variables);
         }
     }
 
-    fn change(&mut self, judged: Judged, names: &Names) {
+    fn change(&mut self, judged: Judged, names: &Names, variables: &Variables) {
         let seen = self.seen(&judged, names);
         let Judged { site, destination, change, whole, impact } = judged;
         for edit in seen.edits.iter() {
@@ -143,8 +148,13 @@ impl<'t, 'f> Collapse<'t, 'f> {
             worst.at.extend(at.filter(|_| worst.at.len() < MOST_LINES));
         }
         let values = if whole_of_many { String::new() } else { seen.values.clone() };
+        let mut at = BTreeSet::new();
+        if !whole_of_many {
+            causes(&change).into_iter().for_each(|origin| variables.cause(origin, &destination, self.tree, &mut at));
+        }
         let gathered = collected.variants.entry(values).or_insert_with(|| Gathered::new(&seen, whole_of_many));
-        gathered.add(&seen, &change, site.to_string(), destination.to_string(), whole_of_many);
+        gathered.origins.extend(at);
+        gathered.add(&seen, site.to_string(), destination.to_string(), whole_of_many);
     }
 
     /// The change as it is shown; made once for a change that many destinations share.
@@ -196,17 +206,28 @@ impl Seen {
         let was = change.was.as_deref().map(title);
         let mut edits: Vec<ShownEdit> = change.edits.iter().flat_map(|edit| shown(edit, &change.id)).collect();
         edits.sort_by_key(|edit| edit.noise.is_some());
+        let side = |side: &Option<Shown>| match side {
+            Some(Shown::Value(value)) => Some(Shown::Value(names.json(value))),
+            other => other.clone(),
+        };
+        let without_names = |edit: &ShownEdit| ShownEdit {
+            path: names.text(&edit.path),
+            before: side(&edit.before),
+            after: side(&edit.after),
+            ..edit.clone()
+        };
+        let neutral: Vec<ShownEdit> = edits.iter().map(without_names).collect();
         let mut places = String::new();
         let mut values = String::new();
-        for edit in &edits {
-            let _ = writeln!(places, "{} {}", edit.kind.word(), names.text(&edit.path));
+        for edit in &neutral {
+            let _ = writeln!(places, "{} {}", edit.kind.word(), edit.path);
             for side in [&edit.before, &edit.after] {
                 let _ = match side {
                     None => writeln!(values, "-"),
                     // What is noise differs everywhere.
                     Some(_) if edit.noise.is_some() => writeln!(values, "~"),
                     Some(Shown::Hidden) => writeln!(values, "*"),
-                    Some(Shown::Value(value)) => writeln!(values, "{}", names.json(value)),
+                    Some(Shown::Value(value)) => writeln!(values, "{value}"),
                 };
             }
         }
@@ -220,57 +241,8 @@ impl Seen {
             // Objects of other names are other entries, unless a cluster's name is all that differs.
             let _ = writeln!(places, "{neutral_name}");
         }
-        Self { places: places.into(), values, edits, yaml, name, neutral_name, was }
+        Self { places: places.into(), values, edits, neutral, yaml, name, neutral_name, was }
     }
-
-    /// The edits without what differs between clusters.
-    fn neutral(edits: &[ShownEdit], other: &[ShownEdit]) -> Vec<ShownEdit> {
-        let side = |one: &Option<Shown>, two: &Option<Shown>| match (one, two) {
-            (Some(Shown::Value(one)), Some(Shown::Value(two))) => Some(Shown::Value(blend(one, two))),
-            _ => one.clone(),
-        };
-        edits
-            .iter()
-            .zip(other)
-            .map(|(one, two)| ShownEdit {
-                path: blend_text(&one.path, &two.path),
-                before: side(&one.before, &two.before),
-                after: side(&one.after, &two.after),
-                ..one.clone()
-            })
-            .collect()
-    }
-}
-
-/// Two values that are equal but for names, with `*` where they are not.
-fn blend(one: &serde_json::Value, two: &serde_json::Value) -> serde_json::Value {
-    use serde_json::Value as Json;
-    match (one, two) {
-        (Json::String(one), Json::String(two)) => Json::String(blend_text(one, two)),
-        (Json::Array(one), Json::Array(two)) => one.iter().zip(two).map(|(one, two)| blend(one, two)).collect(),
-        (Json::Object(one), Json::Object(two)) => {
-            let pairs = one.iter().zip(two);
-            pairs.map(|((key, one), (other, two))| (blend_text(key, other), blend(one, two))).collect()
-        }
-        _ => one.clone(),
-    }
-}
-
-/// What two texts begin and end with, `*` between where they differ.
-fn blend_text(one: &str, two: &str) -> String {
-    if one == two {
-        return one.to_owned();
-    }
-    let start: usize = one.chars().zip(two.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
-    let (rest, other) = (&one[start..], &two[start..]);
-    let end: usize = rest
-        .chars()
-        .rev()
-        .zip(other.chars().rev())
-        .take_while(|(a, b)| a == b && *a != '*')
-        .map(|(a, _)| a.len_utf8())
-        .sum();
-    format!("{}*{}", one[..start].trim_end_matches('*'), &rest[rest.len() - end..])
 }
 
 impl Gathered {
@@ -289,16 +261,15 @@ impl Gathered {
         Self { variant, alike: true, names: BTreeSet::new(), neutral: BTreeSet::new(), origins: BTreeSet::new() }
     }
 
-    fn add(&mut self, seen: &Seen, change: &Change, site: String, destination: String, whole_of_many: bool) {
+    fn add(&mut self, seen: &Seen, site: String, destination: String, whole_of_many: bool) {
         if !whole_of_many {
-            if self.variant.edits != seen.edits {
-                self.variant.edits = Seen::neutral(&self.variant.edits, &seen.edits);
+            if self.variant.edits != seen.edits && self.variant.edits != seen.neutral {
+                self.variant.edits.clone_from(&seen.neutral);
             }
             self.alike &= self.variant.yaml == seen.yaml;
             self.names.insert(seen.name.clone());
             self.neutral.insert(seen.neutral_name.clone());
             self.variant.was.extend(seen.was.clone());
-            self.origins.extend(causes(change));
         }
         self.variant.objects += 1;
         self.variant.places.entry(site).or_default().insert(destination);
@@ -360,6 +331,13 @@ fn one(path: &Path, edit: &Edit, id: &ObjectId) -> ShownEdit {
         Step::Inside(form) => Some(*form),
         _ => None,
     });
+    // The line feed of a line is not told, unless it is what differs.
+    let ended = |side: &Option<Node>| side.as_ref().and_then(Node::as_str).is_none_or(|text| text.ends_with('\n'));
+    let whole_lines = form == Some(Form::Lines) && ended(&edit.before) && ended(&edit.after);
+    let value = |node: &Node| match value(node) {
+        Shown::Value(Json::String(line)) if whole_lines => Shown::Value(line.trim_end_matches('\n').into()),
+        shown => shown,
+    };
     ShownEdit {
         path: path.to_string(),
         kind: edit.kind(),
@@ -372,7 +350,7 @@ fn one(path: &Path, edit: &Edit, id: &ObjectId) -> ShownEdit {
 }
 
 /// What an item of a list is called where only the order is told.
-fn name_of(item: &Node) -> serde_json::Value {
+fn name_of(item: &Node) -> Json {
     let name = ["name", "nameSuffix", "mountPath", "nodeName", "device", "path", "key", "port", "id", "containerPort"];
-    name.iter().find_map(|key| item.get(key)).map_or(serde_json::Value::Null, Node::to_json)
+    name.iter().find_map(|key| item.get(key)).map_or(Json::Null, Node::to_json)
 }

@@ -27,7 +27,6 @@ pub(super) fn open(before: &Node, after: &Node, old: &str, new: &str) -> Option<
     if short && let Some((old, new)) = both(yaml) {
         return Some((Form::Yaml, old, new));
     }
-    let several = |text: &str| text.trim_end_matches('\n').contains('\n');
     (several(old) || several(new)).then(|| (Form::Lines, lines(old, places.0), lines(new, places.1)))
 }
 
@@ -46,10 +45,10 @@ fn json(text: &str, origin: Origin) -> Option<Node> {
 
 fn yaml(text: &str, origin: Origin) -> Option<Node> {
     // A template's statements decide what there is: no reader knows it before they ran.
-    if !text.contains('\n') || text.contains("{%") {
+    if !several(text) || text.contains("{%") {
         return None;
     }
-    let shielded = BRACES.iter().fold(text.to_owned(), |text, (brace, stand_in)| text.replace(brace, stand_in));
+    let shielded = shielded(text);
     let files: BTreeMap<String, String> = BTreeMap::new();
     let tree = SourceTree::new(&files);
     let (file, source) = tree.add("", shielded);
@@ -58,6 +57,34 @@ fn yaml(text: &str, origin: Origin) -> Option<Node> {
     let read = !faults.iter().any(|fault| fault.severity == Severity::Error);
     let one = documents.pop().filter(|_| read && documents.is_empty())?;
     matches!(one.value(), Value::Map(_) | Value::List(_)).then(|| placed(&one, origin))
+}
+
+/// Whether a text has more than one line.
+fn several(text: &str) -> bool {
+    text.trim_end_matches('\n').contains('\n')
+}
+
+/// The text with the braces of `{{ … }}` replaced; those of maps in maps stay.
+fn shielded(text: &str) -> String {
+    let [(open, opens), (close, closes)] = BRACES;
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(start) = rest.find(open) {
+        let inside = &rest[start + open.len()..];
+        let end = inside.find(['{', '}', '\n']).filter(|end| inside[*end..].starts_with(close));
+        out.push_str(&rest[..start]);
+        match end {
+            Some(end) => {
+                out.extend([opens, &inside[..end], closes]);
+                rest = &inside[end + close.len()..];
+            }
+            None => {
+                out.push('{');
+                rest = &rest[start + 1..];
+            }
+        }
+    }
+    out.push_str(rest);
+    out
 }
 
 /// The node with the braces back, all of it at `origin`.

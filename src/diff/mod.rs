@@ -5,6 +5,7 @@
 //!   ─ impact (what that does) ─▶ SiteDiff ─ collapse (what is equal everywhere is one entry) ─▶ report::Report
 //! ```
 
+mod cause;
 pub mod change;
 pub mod collapse;
 mod embedded;
@@ -15,6 +16,8 @@ pub mod pair;
 pub mod ranges;
 pub mod report;
 pub mod secret;
+#[cfg(test)]
+mod tests;
 pub mod walk;
 
 use std::collections::BTreeMap;
@@ -41,6 +44,8 @@ pub struct SiteDiff {
     pub was: Option<String>,
     /// DPU clusters that have another name now: the base's and the head's.
     pub renamed: Vec<(String, String)>,
+    /// Its variables that differ.
+    variables: cause::Variables,
     /// What names of its clusters and nodes stand for, for `neutral`.
     names: neutral::Names,
     /// Every change, by destination.
@@ -54,7 +59,8 @@ pub fn site(base: Option<&RenderedSite>, head: Option<&RenderedSite>, memo: &Mem
     let site: Arc<str> = name(head).or_else(|| name(base)).unwrap_or_default().into();
     let was = name(base).filter(|was| **was != *site && head.is_some());
     let names = neutral::Names::of(&site, [base, head].into_iter().flatten());
-    let mut diff = SiteDiff { site, was, renamed: Vec::new(), names, changes: Vec::new() };
+    let variables = base.zip(head).map(|(base, head)| cause::Variables::of(base, head)).unwrap_or_default();
+    let mut diff = SiteDiff { site, was, renamed: Vec::new(), variables, names, changes: Vec::new() };
     match (base, head) {
         (Some(before), Some(after)) => {
             for (before, after) in pair::destinations(before, after) {

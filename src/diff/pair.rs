@@ -31,21 +31,39 @@ pub(super) fn destinations<'a>(base: &'a RenderedSite, head: &'a RenderedSite) -
             None => gone.push(before),
         }
     }
-    let mut come: Vec<_> = head.destinations.iter().filter(|after| find(base, &after.destination).is_none()).collect();
-    for before in gone {
-        let share =
-            |after: &&RenderedDestination| (shared(before, after), std::cmp::Reverse(after.destination.clone()));
-        let best = come.iter().enumerate().max_by_key(|(_, after)| share(after));
-        let most = before.objects.len();
-        match best.map(|(at, after)| (at, shared(before, after), after.objects.len())) {
-            Some((at, same, other)) if same > 0 && same * 2 >= most.max(other) => {
-                pairs.push((Some(before), Some(come.remove(at))));
+    let come: Vec<_> = head.destinations.iter().filter(|after| find(base, &after.destination).is_none()).collect();
+    let mut likely = Vec::new();
+    for before in &gone {
+        for after in &come {
+            let same = shared(before, after);
+            if same > 0 && same * 2 >= before.objects.len().max(after.objects.len()) {
+                let (old, new) = (before.destination.to_string(), after.destination.to_string());
+                let namespace = namespace(base, &old).is_some_and(|old| Some(old) == namespace(head, &new));
+                likely.push(((namespace, same, same_letters(&old, &new)), *before, *after));
             }
-            _ => pairs.push((Some(before), None)),
         }
     }
-    pairs.extend(come.into_iter().map(|after| (None, Some(after))));
+    // The surest first; of equals, by name.
+    let names = |pair: &(_, &RenderedDestination, &RenderedDestination)| {
+        (pair.1.destination.clone(), pair.2.destination.clone())
+    };
+    likely.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| names(a).cmp(&names(b))));
+    let mut taken: BTreeSet<&Destination> = BTreeSet::new();
+    for (_, before, after) in likely {
+        if !taken.contains(&before.destination) && !taken.contains(&after.destination) {
+            taken.extend([&before.destination, &after.destination]);
+            pairs.push((Some(before), Some(after)));
+        }
+    }
+    let left = |one: &&RenderedDestination| !taken.contains(&one.destination);
+    pairs.extend(gone.into_iter().filter(left).map(|before| (Some(before), None)));
+    pairs.extend(come.into_iter().filter(left).map(|after| (None, Some(after))));
     pairs
+}
+
+/// The namespace of a `DPUCluster`.
+fn namespace<'s>(site: &'s RenderedSite, cluster: &str) -> Option<&'s str> {
+    site.site.clusters.iter().find(|one| one.name == cluster).map(|one| one.namespace.as_str())
 }
 
 /// How many objects of the one are equal to their like in the other.
@@ -102,7 +120,12 @@ fn renamed<'a>(
             for after in &come {
                 let (equal, all) = likeness(&before.node, &after.node);
                 if equal > 0 && equal * 100 >= all * ALIKE {
-                    likely.push((equal * 1000 / all, same_letters(&before.id.name, &after.id.name), *before, *after));
+                    likely.push((
+                        equal * 1000 / all.max(1),
+                        same_letters(&before.id.name, &after.id.name),
+                        *before,
+                        *after,
+                    ));
                 }
             }
         }
@@ -118,7 +141,7 @@ fn renamed<'a>(
     found
 }
 
-/// How many places are equal in two objects, and how many there are; what names an object does not count.
+/// How many places are equal in two objects, of how many on average; what names an object does not count.
 fn likeness(before: &Node, after: &Node) -> (usize, usize) {
     let content = |node: &Node| {
         let metadata = node.get("metadata").map(|metadata| metadata.without("name").without("namespace"));
@@ -127,7 +150,7 @@ fn likeness(before: &Node, after: &Node) -> (usize, usize) {
     };
     let (before, after) = (content(before), content(after));
     let equal = equal_places(&before, &after);
-    (equal, places(&before) + places(&after) - equal)
+    (equal, (places(&before) + places(&after)).div_ceil(2))
 }
 
 fn places(node: &Node) -> usize {
@@ -155,12 +178,12 @@ fn same_letters(one: &str, two: &str) -> usize {
     (start + end).min(one.len().min(two.len()))
 }
 
+/// The two sides of a site, one of which may be absent.
+pub type SitePair = (Option<Box<RenderedSite>>, Option<Box<RenderedSite>>);
+
 /// Sites that one side lacks, paired where they are the same under another folder or name.
 #[must_use]
-pub fn sites(
-    mut gone: Vec<Box<RenderedSite>>,
-    come: Vec<Box<RenderedSite>>,
-) -> Vec<(Option<Box<RenderedSite>>, Option<Box<RenderedSite>>)> {
+pub fn sites(mut gone: Vec<Box<RenderedSite>>, come: Vec<Box<RenderedSite>>) -> Vec<SitePair> {
     let mut pairs = Vec::new();
     for after in come {
         let same_name = gone.iter().position(|before| before.name == after.name);

@@ -122,9 +122,9 @@ pub(super) fn field(id: &ObjectId, steps: &[Step], key: &str, maps: &[&Map]) -> 
         return true;
     }
     // Below a field that names a secret: a map of such, in which what only speaks about it is shown.
-    let below = [first].into_iter().chain(rest).any(|step| matches!(step, Step::Key(key) if holds_secrets(key)));
+    let below = [first].into_iter().chain(rest).any(|step| matches!(step, Step::Key(key) if names_secret(key)));
     let leaf = |map: &&Map| map.get(key).is_some_and(|value| !matches!(value.value(), Value::Map(_) | Value::List(_)));
-    if below && maps.iter().any(|map| leaf(&map)) {
+    if below && maps.iter().any(leaf) {
         return !speaks_about(key);
     }
     names_secret(key) && maps.iter().any(|map| map.get(key).is_some_and(is_value))

@@ -95,22 +95,19 @@ impl Walk<'_> {
             return;
         }
         match self.key(old, new) {
-            Some((key, old_keys, new_keys)) => {
-                let (old, new) = (Keyed { items: old, keys: old_keys }, Keyed { items: new, keys: new_keys });
-                self.keyed(before, after, key, &old, &new);
-            }
+            Some((key, old, new)) => self.keyed(before, after, key, &old, &new),
             None => self.sequences(old, new),
         }
     }
 
-    /// The key that tells the items of both lists apart, and its values.
-    fn key(&self, old: &[Node], new: &[Node]) -> Option<(&'static str, Vec<Box<str>>, Vec<Box<str>>)> {
+    /// The key that tells the items of both lists apart, and the lists by it.
+    fn key<'n>(&self, old: &'n [Node], new: &'n [Node]) -> Option<(&'static str, Keyed<'n>, Keyed<'n>)> {
         if old.iter().chain(new).any(|item| item.as_map().is_none()) {
             return None;
         }
         let path: Vec<&str> = self.keys().collect();
         let known = merge::list_key(&self.id.group, &self.id.kind, &path);
-        known.into_iter().chain(USUAL_KEYS).find_map(|key| Some((key, values(old, key)?, values(new, key)?)))
+        known.into_iter().chain(USUAL_KEYS).find_map(|key| Some((key, Keyed::by(old, key)?, Keyed::by(new, key)?)))
     }
 
     fn keys(&self) -> impl DoubleEndedIterator<Item = &str> {
@@ -119,19 +116,19 @@ impl Walk<'_> {
 
     fn keyed(&mut self, before: &Node, after: &Node, key: &'static str, old: &Keyed<'_>, new: &Keyed<'_>) {
         let (old_at, new_at) = (old.places(), new.places());
-        for value in old.keys.iter().filter(|value| !new_at.contains_key(*value)).chain(&new.keys) {
-            let (before, after) = (old_at.get(value), new_at.get(value));
+        for value in old.keys.iter().filter(|value| !new_at.contains_key(&***value)).chain(&new.keys) {
+            let (before, after) = (old_at.get(&**value), new_at.get(&**value));
             self.steps.push(Step::Item { key, value: value.clone() });
             self.member(before.map(|at| &old.items[*at]), after.map(|at| &new.items[*at]), false);
             self.steps.pop();
         }
         // What stays, in its order, and then what is added: is that the head's order?
-        let kept: Vec<_> = old.keys.iter().filter(|value| new_at.contains_key(*value)).collect();
-        let added = new.keys.iter().filter(|value| !old_at.contains_key(*value));
+        let kept: Vec<_> = old.keys.iter().filter(|value| new_at.contains_key(&***value)).collect();
+        let added = new.keys.iter().filter(|value| !old_at.contains_key(&***value));
         if kept.iter().copied().chain(added).eq(&new.keys) {
             return;
         }
-        let same_order = kept.iter().copied().eq(new.keys.iter().filter(|value| old_at.contains_key(*value)));
+        let same_order = kept.iter().copied().eq(new.keys.iter().filter(|value| old_at.contains_key(&***value)));
         let matters = self.keys().next_back().is_some_and(|list| IN_ORDER.contains(&list));
         let noise = (same_order && !matters).then_some(Noise::Position);
         self.edits.push(Edit { reordered: true, noise, ..self.edit(Some(before), Some(after)) });
@@ -209,19 +206,19 @@ struct Keyed<'a> {
     keys: Vec<Box<str>>,
 }
 
-impl Keyed<'_> {
-    fn places(&self) -> BTreeMap<&Box<str>, usize> {
-        self.keys.iter().enumerate().map(|(at, value)| (value, at)).collect()
+impl<'a> Keyed<'a> {
+    /// The items by the values of `key`, if every item has one of its own.
+    fn by(items: &'a [Node], key: &str) -> Option<Self> {
+        let scalar = |node: &&Node| !matches!(node.value(), Value::List(_) | Value::Map(_) | Value::Null);
+        let keys: Vec<Box<str>> =
+            items.iter().map(|item| item.get(key).filter(scalar).map(item_value)).collect::<Option<_>>()?;
+        let distinct: BTreeSet<&str> = keys.iter().map(|value| &**value).collect();
+        (distinct.len() == keys.len()).then_some(Self { items, keys })
     }
-}
 
-/// The values of `key`, if every item has one of its own.
-fn values(items: &[Node], key: &str) -> Option<Vec<Box<str>>> {
-    let scalar = |node: &&Node| !matches!(node.value(), Value::List(_) | Value::Map(_) | Value::Null);
-    let values: Vec<Box<str>> =
-        items.iter().map(|item| item.get(key).filter(scalar).map(item_value)).collect::<Option<_>>()?;
-    let distinct: BTreeSet<&str> = values.iter().map(|value| &**value).collect();
-    (distinct.len() == values.len()).then_some(values)
+    fn places(&self) -> BTreeMap<&str, usize> {
+        self.keys.iter().enumerate().map(|(at, value)| (&**value, at)).collect()
+    }
 }
 
 /// The shortest way from one list to the other, or the plain one where the search would be long.

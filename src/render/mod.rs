@@ -161,6 +161,7 @@ impl<'f> Repository<'f> {
     fn site(&self, folder: &str, options: &Options, faults: &mut Vec<Diagnostic>) -> Option<RenderedSite> {
         let Beginning { path, documents, site, stack, inventory, vars, declared } = self.begin(folder, faults)?;
         let set = self.set(options, &declared, faults);
+        let written = vars.clone();
         let scopes = Scopes::new(&self.tree, &self.templates, &site, &inventory, vars, set);
         scopes.check_declarations(&declared);
         let file = SiteFile { folder, path: &path, documents: &documents };
@@ -215,7 +216,7 @@ impl<'f> Repository<'f> {
             checker.check(node, false, faults);
         }
         let destinations = self.print(&site, &finished, &lasting, options);
-        Some(RenderedSite { name: site.name.clone(), destinations, site, inventory })
+        Some(RenderedSite { name: site.name.clone(), destinations, site, inventory, vars: written })
     }
 
     fn site_document(
@@ -527,6 +528,8 @@ pub struct RenderedSite {
     pub site: Site,
     /// Its inventory.
     pub inventory: Inventory,
+    /// Variables of its layers and of the site, merged, as they are written; a map.
+    pub vars: Node,
     /// `management` first, then the DPU clusters by name.
     pub destinations: Vec<RenderedDestination>,
 }

@@ -7,6 +7,8 @@
 )]
 
 mod cli;
+mod diff;
+mod diff_git;
 mod disk;
 mod examples;
 mod golden;

@@ -1,13 +1,16 @@
 //! `dpu-render diff [SITE…]`.
 
+mod committed;
 mod git;
 mod revision;
 mod sides;
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::diff::collapse::Collapse;
@@ -49,6 +52,9 @@ pub(super) struct DiffArgs {
     /// Folder to compare, instead of a revision
     #[arg(long, value_name = "DIR", requires = "base_dir")]
     head_dir: Option<PathBuf>,
+    /// Tree that an earlier `-o` wrote, to compare with instead of a revision
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["base", "head", "merge_base", "base_dir"])]
+    base_tree: Option<PathBuf>,
     /// Folder that the layers are named from [default: the nearest above the sites that holds every layer they name]
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
@@ -56,7 +62,7 @@ pub(super) struct DiffArgs {
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// Most characters of the Markdown; what is left out is named
-    #[arg(long, value_name = "N", default_value_t = 60_000)]
+    #[arg(long, value_name = "N", default_value_t = 60_000, value_parser = budget)]
     max_chars: usize,
     /// Also render the sites that read no file that differs
     #[arg(long)]
@@ -99,16 +105,27 @@ struct Compared {
 pub(super) fn run(args: &DiffArgs) -> Result<Status, Failure> {
     let sides = Sides::find(args)?;
     let (base, head) = Repository::pair(&sides.base, &sides.head);
-    let sites = if args.all { sides.sites.clone() } else { sides.affected(&base, &head) };
+    let everything = args.all || args.base_tree.is_some();
+    let sites = if everything { sides.sites.clone() } else { sides.affected(&base, &head) };
     let folders: Vec<&String> = sites.iter().collect();
     let repositories = [base, head];
     let options = Options { set: args.set.clone(), texts: Texts::Unwritten, ..Options::default() };
     let memo = Memo::default();
+    // Names of the sites that there are, for a tree that may hold more.
+    let names: Mutex<BTreeSet<String>> = Mutex::default();
     let compare = |index: usize| {
         let folder = folders[index].as_str();
         let render = |side: usize, there: bool| there.then(|| repositories[side].render(folder, &options));
-        let before = render(0, is_site(&sides.base, folder));
         let after = render(1, is_site(&sides.head, folder));
+        let before = match &args.base_tree {
+            None => render(0, is_site(&sides.base, folder)),
+            Some(_) => {
+                let name = after.as_ref().and_then(|one| Some(one.site.as_ref()?.name.clone()));
+                let name = name.unwrap_or_else(|| folder.rsplit('/').next().unwrap_or(folder).to_owned());
+                names.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
+                Some(committed::outcome(repositories[0].tree(), after.as_ref().and_then(|one| one.site.as_ref())))
+            }
+        };
         compare(before, after, &memo)
     };
     let mut findings = Findings::new(&repositories[1..], true);
@@ -142,6 +159,10 @@ pub(super) fn run(args: &DiffArgs) -> Result<Status, Failure> {
     };
     in_order(folders.len(), args.threads, compare, take).map_err(Failure::Threads)?;
     drop(progress);
+    if args.base_tree.is_some() && args.sites.is_empty() {
+        let known = names.into_inner().unwrap_or_else(PoisonError::into_inner);
+        alone.0.extend(committed::others(repositories[0].tree(), &known).into_iter().map(Box::new));
+    }
     for (before, after) in diff::pair::sites(alone.0, alone.1) {
         collapse.add(diff::site(before.as_deref(), after.as_deref(), &memo));
     }
@@ -192,7 +213,14 @@ fn print(args: &DiffArgs, report: &Report, findings: &mut Findings<'_, '_>) -> R
     })
 }
 
-/// How wide the terminal is, where that is known.
+/// How wide the terminal is, where the report goes to one.
 fn width() -> Option<usize> {
-    None
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
+}
+
+fn budget(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(most) if most >= markdown::LEAST => Ok(most),
+        _ => Err(format!("a number from {} on", markdown::LEAST)),
+    }
 }

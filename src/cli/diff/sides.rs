@@ -60,11 +60,16 @@ impl Sides {
                 let named = args.sites.iter().map(|site| below(site)).collect::<Result<_, _>>()?;
                 (Side::Disk(open(base)?), Side::Disk(open(head)?), names, named)
             }
-            _ => of_git(args)?,
+            _ => match &args.base_tree {
+                Some(tree) => of_tree(args, tree)?,
+                None => of_git(args)?,
+            },
         };
         let sites = if named.is_empty() {
-            let mut found = sites(&base)?;
-            found.append(&mut sites(&head)?);
+            let mut found = sites(&head)?;
+            if args.base_tree.is_none() {
+                found.append(&mut sites(&base)?);
+            }
             found
         } else {
             named
@@ -156,11 +161,29 @@ fn below(path: &Path) -> Result<String, Failure> {
 
 type Found = (Side, Side, [String; 2], BTreeSet<String>);
 
-fn of_git(args: &DiffArgs) -> Result<Found, Failure> {
+fn here() -> Result<PathBuf, Failure> {
     let here = env::current_dir().and_then(std::fs::canonicalize);
-    let here = here.map_err(|source| Failure::File { action: "open", path: PathBuf::from("."), source })?;
+    here.map_err(|source| Failure::File { action: "open", path: PathBuf::from("."), source })
+}
+
+/// A tree that was written, and the files on disk.
+fn of_tree(args: &DiffArgs, tree: &Path) -> Result<Found, Failure> {
+    let here = here()?;
+    let (root, named) = root(args, Path::new("/"), &here, &here)?;
+    let names = [tree.display().to_string(), "work tree".to_owned()];
+    Ok((Side::Disk(open(tree)?), Side::Disk(open(&root)?), names, named))
+}
+
+fn of_git(args: &DiffArgs) -> Result<Found, Failure> {
+    let here = here()?;
     let git = Git::open(args.root.as_deref().unwrap_or(&here))?;
-    let (root, named) = root(args, &git, &here)?;
+    let (root, named) = match &git.top {
+        Some(top) => {
+            let (root, named) = root(args, top, top, &here)?;
+            (Some(root), named)
+        }
+        None => (None, args.sites.iter().map(|site| below(site)).collect::<Result<_, _>>()?),
+    };
     let folder = match (&git.top, &root) {
         (Some(top), Some(root)) => match root.strip_prefix(top).ok().and_then(Path::to_str) {
             Some(folder) => folder.to_owned(),
@@ -192,11 +215,9 @@ fn of_git(args: &DiffArgs) -> Result<Found, Failure> {
     Ok((base, head, names, named))
 }
 
-/// The root of the sites, absent in a bare repository, and the folders that were named.
-fn root(args: &DiffArgs, git: &Git, here: &Path) -> Result<(Option<PathBuf>, BTreeSet<String>), Failure> {
-    let Some(top) = &git.top else {
-        return Ok((None, args.sites.iter().map(|site| below(site)).collect::<Result<_, _>>()?));
-    };
+/// The root of the sites, and the folders that were named. Where none of them says, the root is the nearest folder above
+/// `here` that holds `sites` and is in `top`, else `otherwise`.
+fn root(args: &DiffArgs, top: &Path, otherwise: &Path, here: &Path) -> Result<(PathBuf, BTreeSet<String>), Failure> {
     let mut root = match &args.root {
         Some(root) => Some(open(root)?.root().to_owned()),
         None => None,
@@ -216,7 +237,7 @@ fn root(args: &DiffArgs, git: &Git, here: &Path) -> Result<(Option<PathBuf>, BTr
     }
     let root = root.unwrap_or_else(|| {
         let holds_sites = |folder: &&Path| folder.starts_with(top) && folder.join("sites").is_dir();
-        here.ancestors().find(holds_sites).unwrap_or(top).to_owned()
+        here.ancestors().find(holds_sites).unwrap_or(otherwise).to_owned()
     });
     // Sites that are gone from the disk.
     for site in args.sites.iter().filter(|site| !there(site)) {
@@ -225,5 +246,5 @@ fn root(args: &DiffArgs, git: &Git, here: &Path) -> Result<(Option<PathBuf>, BTr
         let folder = full.strip_prefix(&root).map_err(|_| Failure::Usage(format!("no such site: `{shown}`")))?;
         named.insert(below(folder)?);
     }
-    Ok((Some(root), named))
+    Ok((root, named))
 }

@@ -36,7 +36,8 @@ pub(super) fn totals(report: &Report) -> String {
         text.push_str(&format!(" in {} of {}", count(totals.destinations, "destination"), count(totals.sites, "site")));
     }
     if text.is_empty() {
-        "no difference".clone_into(&mut text);
+        let all = report.without_answer.is_empty();
+        text.push_str(if all { "no difference" } else { "no difference in what could be compared" });
     }
     text
 }
@@ -61,7 +62,7 @@ pub(super) fn remarks(report: &Report) -> Vec<String> {
         match one.side {
             Side::Head => format!("`{}` is not compared: the head has {errors}", one.site),
             Side::Base => format!(
-                "`{}` is not compared: the base has {errors}, which the head does not have; what changes in the cluster is unknown",
+                "`{}` is not compared: the base has {errors}, and what changes in its clusters is not known",
                 one.site
             ),
         }
@@ -89,28 +90,25 @@ pub(super) fn kinds(entry: &Entry) -> String {
     kinds.join(", ")
 }
 
-/// Where a variant happens; sites with the same destinations are told together.
+/// Where a variant happens; sites with the same destinations are told together, and many with others each in one line.
 pub(super) fn places(variant: &Variant) -> Vec<String> {
+    const MOST: usize = 6;
     let mut alike: BTreeMap<&BTreeSet<String>, BTreeSet<&str>> = BTreeMap::new();
     for (site, destinations) in &variant.places {
         alike.entry(destinations).or_default().insert(site);
     }
+    if alike.len() > MOST {
+        let sites: BTreeSet<&str> = variant.places.keys().map(String::as_str).collect();
+        let all: usize = variant.places.values().map(BTreeSet::len).sum();
+        return vec![format!("{}: {} in all", ranges::listed(&sites, 8), count(all, "destination"))];
+    }
     let mut alike: Vec<_> = alike.into_iter().collect();
     alike.sort_by_key(|(destinations, sites)| (std::cmp::Reverse(destinations.len() * sites.len()), *destinations));
-    const MOST: usize = 6;
-    let more: usize = alike.iter().skip(MOST).map(|(_, sites)| sites.len()).sum();
-    let mut lines: Vec<String> = alike
-        .into_iter()
-        .take(MOST)
-        .map(|(destinations, sites)| {
-            let names: BTreeSet<&str> = destinations.iter().map(String::as_str).collect();
-            format!("{}: {}", ranges::listed(&sites, 8), ranges::listed(&names, 12))
-        })
-        .collect();
-    if more > 0 {
-        lines.push(format!("{} more", count(more, "site")));
-    }
-    lines
+    let line = |(destinations, sites): (&BTreeSet<String>, BTreeSet<&str>)| {
+        let names: BTreeSet<&str> = destinations.iter().map(String::as_str).collect();
+        format!("{}: {}", ranges::listed(&sites, 8), ranges::listed(&names, 12))
+    };
+    alike.into_iter().map(line).collect()
 }
 
 /// A value on one line, or absent where it needs several.
