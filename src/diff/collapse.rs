@@ -131,7 +131,10 @@ impl<'t, 'f> Collapse<'t, 'f> {
         let collected = self.entries.entry(key).or_default();
         *collected.kinds.entry(change.id.kind.to_string()).or_default() += 1;
         if let Some(impact) = impact {
-            let at = impact.source.and_then(|origin| self.tree.place(origin));
+            let at = impact
+                .source
+                .and_then(|origin| line_of(origin, self.tree))
+                .map(|(path, line)| format!("{path}:{line}"));
             let worst = collected.impact.get_or_insert_with(|| ShownImpact {
                 class: impact.class,
                 rule: impact.rule.to_owned(),
@@ -281,18 +284,23 @@ impl Gathered {
         if !self.alike {
             self.variant.yaml = None;
         }
-        let mut at: BTreeSet<(String, usize, usize)> = BTreeSet::new();
+        // Lines only: a column tells how long what stands before it is, which may be a secret.
+        let mut at: BTreeSet<(String, usize)> = BTreeSet::new();
         for origin in &self.origins {
-            if let Some(source) = origin.file().and_then(|file| tree.source(file)) {
-                let position = source.position(origin.offset());
-                at.insert((position.path.to_owned(), position.line, position.column));
-            }
+            at.extend(line_of(*origin, tree));
         }
         self.variant.more_at = at.len().saturating_sub(MOST_LINES);
         let told = at.into_iter().take(MOST_LINES);
-        self.variant.at = told.map(|(path, line, column)| format!("{path}:{line}:{column}")).collect();
+        self.variant.at = told.map(|(path, line)| format!("{path}:{line}")).collect();
         self.variant
     }
+}
+
+/// Path and line of a place.
+fn line_of(origin: Origin, tree: &SourceTree<'_>) -> Option<(String, usize)> {
+    let source = tree.source(origin.file()?)?;
+    let position = source.position(origin.offset());
+    Some((position.path.to_owned(), position.line))
 }
 
 /// Where what is shown of a change is written: the head's value, the base's where it is removed.

@@ -179,11 +179,11 @@ fn same_letters(one: &str, two: &str) -> usize {
 }
 
 /// The two sides of a site, one of which may be absent.
-pub type SitePair = (Option<Box<RenderedSite>>, Option<Box<RenderedSite>>);
+pub type SitePair = (Option<RenderedSite>, Option<RenderedSite>);
 
 /// Sites that one side lacks, paired where they are the same under another folder or name.
 #[must_use]
-pub fn sites(mut gone: Vec<Box<RenderedSite>>, come: Vec<Box<RenderedSite>>) -> Vec<SitePair> {
+pub fn sites(mut gone: Vec<RenderedSite>, come: Vec<RenderedSite>) -> Vec<SitePair> {
     let mut pairs = Vec::new();
     for after in come {
         let same_name = gone.iter().position(|before| before.name == after.name);

@@ -136,12 +136,14 @@ pub(super) fn item(list: &[Node], at: usize) -> bool {
     before.is_some_and(|flag| flag.starts_with('-') && !flag.contains(['=', ' ', ':']) && names_secret(flag))
 }
 
-/// Whether a text is hidden for what it looks like, wherever it stands.
+/// Whether a text is a secret by its looks, wherever it stands.
+pub(super) fn looks(text: &str) -> bool {
+    LOOKS.iter().any(|look| text.contains(look)) || has_userinfo(text) || is_web_token(text)
+}
+
+/// Whether a text that is no document is hidden: for its looks, or as the one line of it sets a secret.
 pub(super) fn text(text: &str) -> bool {
-    if LOOKS.iter().any(|look| text.contains(look)) || has_userinfo(text) || is_web_token(text) {
-        return true;
-    }
-    !text.trim_end_matches('\n').contains('\n') && assigns_secret(text)
+    looks(text) || !text.trim_end_matches('\n').contains('\n') && assigns_secret(text)
 }
 
 /// The node as it may be shown, at `steps` of an object.

@@ -166,12 +166,14 @@ impl Walk<'_> {
     }
 
     fn texts(&mut self, before: &Node, after: &Node, old: &str, new: &str) {
-        if secret::text(old) || secret::text(new) {
-            self.edits.push(Edit { secret: true, ..self.edit(Some(before), Some(after)) });
-            return;
+        if secret::looks(old) || secret::looks(new) {
+            return self.hidden(before, after);
         }
         let opened = if self.opened < MOST_OPENED { embedded::open(before, after, old, new) } else { None };
-        let Some((form, old, new)) = opened else { return self.changed(Some(before), Some(after)) };
+        let Some((form, old, new)) = opened else {
+            let hidden = secret::text(old) || secret::text(new);
+            return if hidden { self.hidden(before, after) } else { self.changed(Some(before), Some(after)) };
+        };
         let steps = [&*self.steps, &[Step::Inside(form)]].concat();
         let mut inside = Walk { id: self.id, steps, opened: self.opened + 1, edits: Vec::new() };
         inside.node(&old, &new);
@@ -181,6 +183,10 @@ impl Walk<'_> {
         }
         let noise = edits.is_empty().then_some(Noise::Layout);
         self.edits.push(Edit { inside: Some(Inside { form, edits }), noise, ..self.edit(Some(before), Some(after)) });
+    }
+
+    fn hidden(&mut self, before: &Node, after: &Node) {
+        self.edits.push(Edit { secret: true, ..self.edit(Some(before), Some(after)) });
     }
 
     fn changed(&mut self, before: Option<&Node>, after: Option<&Node>) {

@@ -156,14 +156,11 @@ fn planted_secrets_are_in_no_output() {
     }
     for format in ["text", "markdown", "json"] {
         let arguments = [&SIDES[..], &["--format", format]].concat();
-        // Columns move with what stands before them on the line.
-        let plain =
-            |text: String| text.lines().filter(|line| !line.contains("objects.yaml:")).collect::<Vec<_>>().join("\n");
         let json = |text: String| match serde_json::from_str::<Json>(&text) {
             Ok(value) => format!("{value:#}"),
             Err(_) => text,
         };
-        assert_eq!(plain(json(run(&case, &arguments).out)), plain(json(run(other.path(), &arguments).out)), "{format}");
+        assert_eq!(json(run(&case, &arguments).out), json(run(other.path(), &arguments).out), "{format}");
     }
 }
 

@@ -16,7 +16,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::diff::collapse::Collapse;
 use crate::diff::report::{Report, Side, Unanswered, json, markdown, text};
 use crate::diff::{self, Memo, SiteDiff};
-use crate::render::{Options, RenderedSite, Repository, Texts};
+use crate::render::{Options, Outcome, RenderedSite, Repository, Texts};
 
 use super::findings::Findings;
 use super::fleet::{Progress, in_order};
@@ -92,79 +92,42 @@ enum Format {
     Json,
 }
 
-/// What became of a site.
-struct Compared {
-    diff: Option<SiteDiff>,
-    /// A site that one side lacks: perhaps it is another's under another name.
-    alone: Option<(Side, Box<RenderedSite>)>,
-    /// Errors of either side, where it was refused.
-    base: Option<Vec<Diagnostic>>,
-    head: Option<Vec<Diagnostic>>,
-}
-
 pub(super) fn run(args: &DiffArgs) -> Result<Status, Failure> {
     let sides = Sides::find(args)?;
     let (base, head) = Repository::pair(&sides.base, &sides.head);
-    let everything = args.all || args.base_tree.is_some();
-    let sites = if everything { sides.sites.clone() } else { sides.affected(&base, &head) };
+    let sites = if args.all || args.base_tree.is_some() { sides.sites.clone() } else { sides.affected(&base, &head) };
     let folders: Vec<&String> = sites.iter().collect();
     let repositories = [base, head];
-    let options = Options { set: args.set.clone(), texts: Texts::Unwritten, ..Options::default() };
-    let memo = Memo::default();
-    // Names of the sites that there are, for a tree that may hold more.
-    let names: Mutex<BTreeSet<String>> = Mutex::default();
-    let compare = |index: usize| {
-        let folder = folders[index].as_str();
-        let render = |side: usize, there: bool| there.then(|| repositories[side].render(folder, &options));
-        let after = render(1, is_site(&sides.head, folder));
-        let before = match &args.base_tree {
-            None => render(0, is_site(&sides.base, folder)),
-            Some(_) => {
-                let name = after.as_ref().and_then(|one| Some(one.site.as_ref()?.name.clone()));
-                let name = name.unwrap_or_else(|| folder.rsplit('/').next().unwrap_or(folder).to_owned());
-                names.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
-                Some(committed::outcome(repositories[0].tree(), after.as_ref().and_then(|one| one.site.as_ref())))
-            }
-        };
-        compare(before, after, &memo)
+    let work = Work {
+        options: Options { set: args.set.clone(), texts: Texts::Unwritten, ..Options::default() },
+        repositories: &repositories,
+        sides: &sides,
+        from_tree: args.base_tree.is_some(),
+        memo: Memo::default(),
+        names: Mutex::default(),
     };
-    let mut findings = Findings::new(&repositories[1..], true);
-    let mut collapse = Collapse::new(repositories[1].tree());
-    let mut without_answer = Vec::new();
-    let mut alone = (Vec::new(), Vec::new());
+    let mut told = Told {
+        findings: Findings::new(&repositories[1..], true),
+        collapse: Collapse::new(repositories[1].tree()),
+        without_answer: Vec::new(),
+        gone: Vec::new(),
+        come: Vec::new(),
+    };
     let mut progress = Progress::of(folders.len(), args.quiet, true);
-    let take = |index: usize, compared: Compared| {
-        let folder = folders[index];
-        let errors = |found: &[Diagnostic]| found.iter().filter(|fault| fault.severity == Severity::Error).count();
-        if let Some(found) = &compared.base
-            && compared.head.is_none()
-        {
-            without_answer.push(Unanswered { site: folder.clone(), side: Side::Base, errors: errors(found) });
-        }
-        if let Some(found) = compared.head {
-            without_answer.push(Unanswered { site: folder.clone(), side: Side::Head, errors: errors(&found) });
-            let site = SiteRef { repository: 0, folder: folder.clone(), name: None, layers: Vec::new() };
-            findings.add(&site, found, true);
-        }
-        match compared.alone {
-            Some((Side::Base, site)) => alone.0.push(site),
-            Some((Side::Head, site)) => alone.1.push(site),
-            None => {}
-        }
-        if let Some(diff) = compared.diff {
-            collapse.add(diff);
-        }
+    let take = |index: usize, compared| {
+        told.take(folders[index], compared);
         progress.at(index + 1);
         ControlFlow::Continue(())
     };
-    in_order(folders.len(), args.threads, compare, take).map_err(Failure::Threads)?;
+    in_order(folders.len(), args.threads, |index| work.site(folders[index]), take).map_err(Failure::Threads)?;
     drop(progress);
-    if args.base_tree.is_some() && args.sites.is_empty() {
-        let known = names.into_inner().unwrap_or_else(PoisonError::into_inner);
-        alone.0.extend(committed::others(repositories[0].tree(), &known).into_iter().map(Box::new));
+    if work.from_tree && args.sites.is_empty() {
+        let known = work.names.lock().unwrap_or_else(PoisonError::into_inner);
+        told.gone.extend(committed::others(repositories[0].tree(), &known));
     }
-    for (before, after) in diff::pair::sites(alone.0, alone.1) {
-        collapse.add(diff::site(before.as_deref(), after.as_deref(), &memo));
+    let Told { mut findings, mut collapse, without_answer, gone, come } = told;
+    for (before, after) in diff::pair::sites(gone, come) {
+        collapse.add(diff::site(before.as_ref(), after.as_ref(), &work.memo));
     }
     let [base, head] = sides.names.clone();
     let unaffected = sides.sites.len() - sites.len();
@@ -172,23 +135,81 @@ pub(super) fn run(args: &DiffArgs) -> Result<Status, Failure> {
     print(args, &report, &mut findings)
 }
 
-fn compare(before: Option<crate::render::Outcome>, after: Option<crate::render::Outcome>, memo: &Memo) -> Compared {
-    let mut compared = Compared { diff: None, alone: None, base: None, head: None };
-    let refused = |outcome: &Option<crate::render::Outcome>| outcome.as_ref().is_some_and(|one| one.site.is_none());
-    if refused(&before) || refused(&after) {
-        let faults = |outcome: Option<crate::render::Outcome>| {
-            outcome.filter(|one| one.site.is_none()).map(|one| one.diagnostics)
+/// What every site is compared with.
+struct Work<'w> {
+    repositories: &'w [Repository<'w>; 2],
+    sides: &'w Sides,
+    options: Options,
+    /// The base is a tree that was written.
+    from_tree: bool,
+    memo: Memo,
+    /// Names of the sites that there are, for a tree that may hold more.
+    names: Mutex<BTreeSet<String>>,
+}
+
+/// What became of a site.
+enum Compared {
+    /// Both sides have it.
+    Both(Box<SiteDiff>),
+    /// One side lacks it: perhaps it is another's under another name.
+    One(Side, Box<RenderedSite>),
+    /// A side refuses it, with these faults.
+    Refused(Side, Vec<Diagnostic>),
+}
+
+impl Work<'_> {
+    fn site(&self, folder: &str) -> Compared {
+        let [base, head] = self.repositories;
+        let after = is_site(&self.sides.head, folder).then(|| head.render(folder, &self.options));
+        let before = if self.from_tree {
+            let site = after.as_ref().and_then(|one| one.site.as_ref());
+            let name = site.map_or_else(|| folder.rsplit('/').next().unwrap_or(folder), |site| &site.name);
+            self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+            Some(committed::outcome(base.tree(), site))
+        } else {
+            is_site(&self.sides.base, folder).then(|| base.render(folder, &self.options))
         };
-        (compared.base, compared.head) = (faults(before), faults(after));
-        return compared;
+        match (before, after) {
+            (_, Some(Outcome { site: None, diagnostics })) => Compared::Refused(Side::Head, diagnostics),
+            (Some(Outcome { site: None, diagnostics }), _) => Compared::Refused(Side::Base, diagnostics),
+            (Some(Outcome { site: Some(before), .. }), None) => Compared::One(Side::Base, Box::new(before)),
+            (None, Some(Outcome { site: Some(after), .. })) => Compared::One(Side::Head, Box::new(after)),
+            (before, after) => {
+                let site = |outcome: Option<Outcome>| outcome.and_then(|one| one.site);
+                Compared::Both(Box::new(diff::site(site(before).as_ref(), site(after).as_ref(), &self.memo)))
+            }
+        }
     }
-    let site = |outcome: Option<crate::render::Outcome>| outcome.and_then(|one| one.site);
-    match (site(before), site(after)) {
-        (Some(before), None) => compared.alone = Some((Side::Base, Box::new(before))),
-        (None, Some(after)) => compared.alone = Some((Side::Head, Box::new(after))),
-        (before, after) => compared.diff = Some(diff::site(before.as_ref(), after.as_ref(), memo)),
+}
+
+/// What was found so far.
+struct Told<'t> {
+    findings: Findings<'t, 't>,
+    collapse: Collapse<'t, 't>,
+    without_answer: Vec<Unanswered>,
+    /// Sites of the base that the head lacks.
+    gone: Vec<RenderedSite>,
+    /// Sites of the head that the base lacks.
+    come: Vec<RenderedSite>,
+}
+
+impl Told<'_> {
+    fn take(&mut self, folder: &str, compared: Compared) {
+        match compared {
+            Compared::Both(diff) => self.collapse.add(*diff),
+            Compared::One(Side::Base, site) => self.gone.push(*site),
+            Compared::One(Side::Head, site) => self.come.push(*site),
+            Compared::Refused(side, faults) => {
+                let errors = faults.iter().filter(|fault| fault.severity == Severity::Error).count();
+                self.without_answer.push(Unanswered { site: folder.to_owned(), side, errors });
+                // What is wrong with the base is not what the reviewer can mend.
+                if side == Side::Head {
+                    let site = SiteRef { repository: 0, folder: folder.to_owned(), name: None, layers: Vec::new() };
+                    self.findings.add(&site, faults, true);
+                }
+            }
+        }
     }
-    compared
 }
 
 /// Tells what was found, and what it amounts to.

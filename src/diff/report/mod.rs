@@ -128,7 +128,7 @@ pub struct Variant {
     pub places: BTreeMap<String, BTreeSet<String>>,
     /// How many objects.
     pub objects: usize,
-    /// Lines that caused it, `path:line:column`; some, where there are many.
+    /// Lines that caused it, `path:line`; some, where there are many.
     pub at: Vec<String>,
     /// How many more lines there are.
     pub more_at: usize,
