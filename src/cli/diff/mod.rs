@@ -32,7 +32,6 @@ use sides::{Sides, is_site};
 ///
 /// Exit codes: 0 no difference; 1 the sides differ; 2 no answer, which the head that does not render is too.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct DiffArgs {
     /// Folders of the sites, or their `site.yaml` [default: all below `sites`]
     #[arg(value_name = "SITE")]
