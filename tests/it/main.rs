@@ -8,6 +8,8 @@
 
 mod argocd;
 mod cli;
+mod diff;
+mod diff_git;
 mod disk;
 mod doctor;
 mod double;
