@@ -65,8 +65,10 @@ pub struct Edit {
     pub after: Option<Node>,
     /// What differs inside, where both are texts that hold documents or lines.
     pub inside: Option<Inside>,
-    /// Both are the same list of items that have keys, in another order.
+    /// Both are lists of items that have keys, which stand in another order.
     pub reordered: bool,
+    /// Whether a value here may be a secret: that it changed is shown, and nothing else of it.
+    pub secret: bool,
     /// Why it need not be read, where that is so.
     pub noise: Option<Noise>,
 }
@@ -102,6 +104,8 @@ pub enum Noise {
     NumberForm,
     /// The same embedded document, written otherwise.
     Layout,
+    /// Where in a list an item was put that has a key.
+    Position,
 }
 
 impl Noise {
@@ -113,6 +117,7 @@ impl Noise {
             Self::Version => "version labels",
             Self::NumberForm => "numbers in another form",
             Self::Layout => "texts of the same content",
+            Self::Position => "places in lists",
         }
     }
 }
@@ -161,8 +166,21 @@ pub struct Judged {
     pub destination: Destination,
     /// What differs; one value for all destinations in which the same differs.
     pub change: Arc<Change>,
+    /// What it is part of.
+    pub whole: Whole,
     /// What it does, where a rule says so.
     pub impact: Option<Impact>,
+}
+
+/// What is added or removed with all that it holds.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Whole {
+    /// A site.
+    Site,
+    /// A DPU cluster of a site.
+    Cluster,
+    /// The object alone.
+    Object,
 }
 
 impl Edit {
@@ -222,14 +240,17 @@ impl fmt::Display for Path {
         let plain =
             |text: &str| !text.is_empty() && !text.contains(|c: char| !(c.is_alphanumeric() || "_-/".contains(c)));
         let mut dot = "";
+        let mut lines = false;
         for step in &self.0 {
             match step {
+                Step::Index(index) if lines => write!(f, "line {}", index + 1)?,
                 Step::Key(key) if plain(key) => write!(f, "{dot}{}", &**key)?,
                 Step::Key(key) => write!(f, "{dot}{}", serde_json::Value::from(&**key))?,
                 Step::Item { key, value } => write!(f, "[{key}={value}]")?,
                 Step::Index(index) => write!(f, "[{index}]")?,
                 Step::Inside(_) => f.write_str(" » ")?,
             }
+            lines = matches!(step, Step::Inside(Form::Lines));
             dot = if matches!(step, Step::Inside(_)) { "" } else { "." };
         }
         Ok(())

@@ -1,6 +1,157 @@
 //! What a change of the configuration does: two rendered sides to a report. PURE.
 //!
-//! In: the two sides of each site. Out: every [`change::Change`] of their objects, and where it happened.
+//! ```text
+//! two RenderedSites ─ pair (what belongs together) ─ walk (what differs, path by path; embedded, secret, noise)
+//!   ─ impact (what that does) ─▶ SiteDiff ─ collapse (what is equal everywhere is one entry) ─▶ report::Report
+//! ```
 
 pub mod change;
+pub mod collapse;
+mod embedded;
 pub mod impact;
+mod neutral;
+mod noise;
+pub mod pair;
+pub mod ranges;
+pub mod report;
+pub mod secret;
+pub mod walk;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::node::Node;
+use crate::render::object::Destination;
+use crate::render::{RenderedDestination, RenderedObject, RenderedSite};
+use change::{Change, ChangeKind, Judged, Occurrence, Whole};
+
+/// What is known of pairs of nodes that many destinations have; for all sites of a run.
+#[derive(Default)]
+pub struct Memo(Mutex<BTreeMap<(usize, usize), Known>>);
+
+/// Both nodes, held so that no address is used twice, and what differs between them.
+type Known = (Node, Node, Option<Arc<Change>>);
+
+/// What differs between the two sides of a site.
+#[derive(Debug)]
+pub struct SiteDiff {
+    /// Its name: the head's, the base's where it is removed.
+    pub site: Arc<str>,
+    /// Its name in the base where that is another.
+    pub was: Option<String>,
+    /// DPU clusters that have another name now: the base's and the head's.
+    pub renamed: Vec<(String, String)>,
+    /// What names of its clusters and nodes stand for, for `neutral`.
+    names: neutral::Names,
+    /// Every change, by destination.
+    pub changes: Vec<Judged>,
+}
+
+/// Compares the two sides of a site, of which at least one is there.
+#[must_use]
+pub fn site(base: Option<&RenderedSite>, head: Option<&RenderedSite>, memo: &Memo) -> SiteDiff {
+    let name = |site: Option<&RenderedSite>| site.map(|site| site.name.clone());
+    let site: Arc<str> = name(head).or_else(|| name(base)).unwrap_or_default().into();
+    let was = name(base).filter(|was| **was != *site && head.is_some());
+    let names = neutral::Names::of(&site, [base, head].into_iter().flatten());
+    let mut diff = SiteDiff { site, was, renamed: Vec::new(), names, changes: Vec::new() };
+    match (base, head) {
+        (Some(before), Some(after)) => {
+            for (before, after) in pair::destinations(before, after) {
+                if let (Some(before), Some(after)) = (before, after)
+                    && before.destination != after.destination
+                {
+                    diff.renamed.push((before.destination.to_string(), after.destination.to_string()));
+                }
+                let whole = if before.is_some() && after.is_some() { Whole::Object } else { Whole::Cluster };
+                diff.destination(base, head, before, after, whole, memo);
+            }
+        }
+        _ => {
+            let of = |site: Option<&'_ RenderedSite>| site.map(|site| site.destinations.iter()).into_iter().flatten();
+            for before in of(base) {
+                diff.destination(base, head, Some(before), None, Whole::Site, memo);
+            }
+            for after in of(head) {
+                diff.destination(base, head, None, Some(after), Whole::Site, memo);
+            }
+        }
+    }
+    diff
+}
+
+impl SiteDiff {
+    fn destination(
+        &mut self,
+        base: Option<&RenderedSite>,
+        head: Option<&RenderedSite>,
+        before: Option<&RenderedDestination>,
+        after: Option<&RenderedDestination>,
+        whole: Whole,
+        memo: &Memo,
+    ) {
+        let Some(destination) = after.or(before).map(|one| &one.destination) else { return };
+        let objects = |side: Option<&'_ RenderedDestination>| side.map_or(&[][..], |side| &side.objects);
+        let (before, after) = (objects(before), objects(after));
+        for (before, after) in pair::objects(before, after) {
+            if let Some(change) = memo.change(before, after) {
+                self.judge(base, head, destination, whole, change);
+            }
+        }
+    }
+
+    fn judge(
+        &mut self,
+        base: Option<&RenderedSite>,
+        head: Option<&RenderedSite>,
+        destination: &Destination,
+        whole: Whole,
+        change: Arc<Change>,
+    ) {
+        let impact = impact::decide(&Occurrence { base, head, destination, change: &change });
+        let site = Arc::clone(&self.site);
+        self.changes.push(Judged { site, destination: destination.clone(), change, whole, impact });
+    }
+}
+
+impl Memo {
+    /// What differs between the two halves of a pair; nothing where they are equal.
+    fn change(&self, before: Option<&RenderedObject>, after: Option<&RenderedObject>) -> Option<Arc<Change>> {
+        if let (Some(before), Some(after)) = (before, after)
+            && before.id == after.id
+            && before.node.same(&after.node)
+        {
+            return None;
+        }
+        let nodes = before.map(|object| &object.node).zip(after.map(|object| &object.node));
+        // A pair of which one half is nowhere else is not asked for again.
+        let often = nodes.filter(|(before, after)| before.owners() > 1 && after.owners() > 1);
+        let Some((old, new)) = often else { return change(before, after).map(Arc::new) };
+        let key = (old.address(), new.address());
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((.., known)) = lock().get(&key) {
+            return known.clone();
+        }
+        let found = change(before, after).map(Arc::new);
+        let mut known = lock();
+        known.entry(key).or_insert_with(|| (old.clone(), new.clone(), found)).2.clone()
+    }
+}
+
+fn change(before: Option<&RenderedObject>, after: Option<&RenderedObject>) -> Option<Change> {
+    let id = &after.or(before)?.id;
+    let (kind, edits) = match (before, after) {
+        (None, _) => (ChangeKind::Added, Vec::new()),
+        (_, None) => (ChangeKind::Removed, Vec::new()),
+        (Some(before), Some(after)) => {
+            let kind = if before.id == after.id { ChangeKind::Changed } else { ChangeKind::Renamed };
+            (kind, walk::edits(&before.node, &after.node, id))
+        }
+    };
+    if kind == ChangeKind::Changed && edits.is_empty() {
+        return None;
+    }
+    let was = before.filter(|_| kind == ChangeKind::Renamed).map(|object| Arc::clone(&object.id));
+    let node = |object: Option<&RenderedObject>| object.map(|object| object.node.clone());
+    Some(Change { kind, id: Arc::clone(id), was, before: node(before), after: node(after), edits })
+}

@@ -40,6 +40,7 @@ use object::{Destination, ObjectId};
 use outline::Beginning;
 pub use outline::{Outline, Variable};
 use placement::Placed;
+use reading::SharedDocuments;
 use scope::{Level, Scopes, cluster_level};
 
 /// What a caller may ask for.
@@ -77,6 +78,8 @@ pub enum Texts {
     All,
     /// The destination of this name.
     Of(String),
+    /// All of them, their text left empty: objects are wanted, not what is written of them.
+    Unwritten,
     /// None: only faults are wanted.
     None,
 }
@@ -84,7 +87,7 @@ pub enum Texts {
 impl Texts {
     fn wants(&self, destination: &str) -> bool {
         match self {
-            Self::All => true,
+            Self::All | Self::Unwritten => true,
             Self::Of(name) => name == destination,
             Self::None => false,
         }
@@ -113,9 +116,22 @@ impl<'f> Repository<'f> {
     /// A repository over `files`; nothing is read yet.
     #[must_use]
     pub fn new(files: &'f dyn Files) -> Self {
+        Self::beside(SourceTree::new(files), None)
+    }
+
+    /// Two repositories over the two sides of a comparison. A file of the same bytes on both is parsed once, so that what it
+    /// makes is the same node on both; an [`Origin`] of one side is known to the tree of the other.
+    #[must_use]
+    pub fn pair<'b, 'h>(base: &'b dyn Files, head: &'h dyn Files) -> (Repository<'b>, Repository<'h>) {
+        let documents = Some(Arc::default());
+        let (base, head) = SourceTree::pair(base, head);
+        (Repository::beside(base, documents.clone()), Repository::beside(head, documents))
+    }
+
+    fn beside(tree: SourceTree<'f>, documents: Option<Arc<SharedDocuments>>) -> Self {
         Self {
-            tree: SourceTree::new(files),
-            layers: Layers::default(),
+            tree,
+            layers: Layers::sharing(documents),
             templates: Templates::default(),
             texts: SharedTexts::default(),
             checks: SharedChecks::default(),
@@ -238,7 +254,7 @@ impl<'f> Repository<'f> {
 
     fn inventory(&self, site: &Site, faults: &mut Vec<Diagnostic>) -> Inventory {
         let Some((path, origin)) = &site.inventory else { return Inventory::default() };
-        let documents = match reading::documents_of(&self.tree, path, faults) {
+        let documents = match reading::documents_of(&self.tree, self.layers.documents.as_deref(), path, faults) {
             Ok(documents) => documents,
             Err(error) => {
                 let message = format!("the inventory `{path}` cannot be read: {error}");
@@ -292,7 +308,7 @@ impl<'f> Repository<'f> {
         lasting: &BTreeSet<usize>,
         options: &Options,
     ) -> Vec<RenderedDestination> {
-        let mut printer = Printer::new(&self.texts);
+        let mut printer = Printer::new(&self.texts, options.texts != Texts::Unwritten);
         let is_lasting = |node: &Node| lasting.contains(&node.address());
         let files = |values: &BTreeMap<String, Node>| {
             let wanted = values.iter().filter(|_| options.values);

@@ -66,7 +66,7 @@ impl Repository<'_> {
     /// Reads the site and the heads of its layers; `None` where there is no site to go on with.
     pub(super) fn begin(&self, folder: &str, faults: &mut Vec<Diagnostic>) -> Option<Beginning> {
         let path = format!("{folder}/site.yaml");
-        let documents = match reading::documents_of(&self.tree, &path, faults) {
+        let documents = match reading::documents_of(&self.tree, self.layers.documents.as_deref(), &path, faults) {
             Ok(documents) => documents,
             Err(error) => {
                 faults.push(reading::unreadable(&self.tree, &path, &error));
