@@ -129,9 +129,9 @@ fn edits<'a>(case: &Case<'a>, edits: &'a [Edit]) -> Vec<(Verdict, Option<Path>)>
         return vec![(refused::verdict(case, first), place)];
     }
     let kind = table::of_kind(&case.id.group, &case.id.kind);
-    // A digest follows from what is judged itself; a number in another form is the same number. A text of another layout is
-    // another text to a chart.
-    let says_something = |edit: &&Edit| !matches!(edit.noise, Some(Noise::Digest | Noise::NumberForm));
+    // A number in another form is the same number. Of the other noise, a digest in a pod template has the pods replaced, and a
+    // text of another layout is another text to a chart.
+    let says_something = |edit: &&Edit| edit.noise != Some(Noise::NumberForm);
     edits
         .iter()
         .filter(says_something)

@@ -189,7 +189,8 @@ mod tests {
         let set = |keys: &[&str]| rules("provisioning.dpu.nvidia.com", "DPUSet", keys, ChangeKind::Changed, json!("x"));
         assert_eq!(set(&["spec", "dpuTemplate", "spec", "bfb", "name"]), ["dpuset-bfb"]);
         assert_eq!(set(&["spec", "dpuTemplate", "spec", "nodeEffect", "drain"]), ["dpuset-template"]);
-        assert_eq!(set(&["metadata", "labels", "a"]), ["labels"]);
+        assert_eq!(set(&["metadata", "labels", "a"]), ["metadata"]);
+        assert_eq!(set(&["metadata", "annotations", "argocd.argoproj.io/sync-wave"]), ["sync-wave"]);
         assert_eq!(set(&["spec", "other"]), ["dpuset-other"]);
     }
 
