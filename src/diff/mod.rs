@@ -68,11 +68,10 @@ pub fn site(base: Option<&RenderedSite>, head: Option<&RenderedSite>, memo: &Mem
             }
         }
         _ => {
-            let of = |site: Option<&'_ RenderedSite>| site.map(|site| site.destinations.iter()).into_iter().flatten();
-            for before in of(base) {
+            for before in base.iter().flat_map(|site| &site.destinations) {
                 diff.destination(base, head, Some(before), None, Whole::Site, memo);
             }
-            for after in of(head) {
+            for after in head.iter().flat_map(|site| &site.destinations) {
                 diff.destination(base, head, None, Some(after), Whole::Site, memo);
             }
         }
@@ -91,8 +90,8 @@ impl SiteDiff {
         memo: &Memo,
     ) {
         let Some(destination) = after.or(before).map(|one| &one.destination) else { return };
-        let objects = |side: Option<&'_ RenderedDestination>| side.map_or(&[][..], |side| &side.objects);
-        let (before, after) = (objects(before), objects(after));
+        let before = before.map_or(&[][..], |side| &side.objects);
+        let after = after.map_or(&[][..], |side| &side.objects);
         for (before, after) in pair::objects(before, after) {
             if let Some(change) = memo.change(before, after) {
                 self.judge(base, head, destination, whole, change);

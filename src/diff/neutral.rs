@@ -50,7 +50,8 @@ impl Names {
         bounds.push(text.len());
         let (mut out, mut from) = (String::with_capacity(text.len()), 0);
         while from + 1 < bounds.len() {
-            let found = (from + 1..bounds.len()).rev().find_map(|to| Some((to, *self.0.get(&text[bounds[from]..bounds[to]])?)));
+            let found =
+                (from + 1..bounds.len()).rev().find_map(|to| Some((to, *self.0.get(&text[bounds[from]..bounds[to]])?)));
             match found {
                 Some((to, stands_for)) => {
                     out.push_str(stands_for);

@@ -31,10 +31,10 @@ pub(super) fn destinations<'a>(base: &'a RenderedSite, head: &'a RenderedSite) -
             None => gone.push(before),
         }
     }
-    let mut come: Vec<_> =
-        head.destinations.iter().filter(|after| find(base, &after.destination).is_none()).collect();
+    let mut come: Vec<_> = head.destinations.iter().filter(|after| find(base, &after.destination).is_none()).collect();
     for before in gone {
-        let share = |after: &&RenderedDestination| (shared(before, after), std::cmp::Reverse(after.destination.clone()));
+        let share =
+            |after: &&RenderedDestination| (shared(before, after), std::cmp::Reverse(after.destination.clone()));
         let best = come.iter().enumerate().max_by_key(|(_, after)| share(after));
         let most = before.objects.len();
         match best.map(|(at, after)| (at, shared(before, after), after.objects.len())) {
@@ -153,4 +153,29 @@ fn same_letters(one: &str, two: &str) -> usize {
     let start = one.bytes().zip(two.bytes()).take_while(|(a, b)| a == b).count();
     let end = one.bytes().rev().zip(two.bytes().rev()).take_while(|(a, b)| a == b).count();
     (start + end).min(one.len().min(two.len()))
+}
+
+/// Sites that one side lacks, paired where they are the same under another folder or name.
+#[must_use]
+pub fn sites(
+    mut gone: Vec<Box<RenderedSite>>,
+    come: Vec<Box<RenderedSite>>,
+) -> Vec<(Option<Box<RenderedSite>>, Option<Box<RenderedSite>>)> {
+    let mut pairs = Vec::new();
+    for after in come {
+        let same_name = gone.iter().position(|before| before.name == after.name);
+        let alike = || gone.iter().position(|before| mostly_shared(before, &after));
+        let found = same_name.or_else(alike).map(|at| gone.remove(at));
+        pairs.push((found, Some(after)));
+    }
+    pairs.extend(gone.into_iter().map(|before| (Some(before), None)));
+    pairs
+}
+
+/// Whether at least half of the objects of two sites are the same.
+fn mostly_shared(before: &RenderedSite, after: &RenderedSite) -> bool {
+    let count = |site: &RenderedSite| site.destinations.iter().map(|one| one.objects.len()).sum::<usize>();
+    let same: usize =
+        destinations(before, after).into_iter().filter_map(|(before, after)| Some(shared(before?, after?))).sum();
+    same > 0 && same * 2 >= count(before).max(count(after))
 }

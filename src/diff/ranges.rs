@@ -11,7 +11,9 @@ pub fn listed(names: &BTreeSet<&str>, most: usize) -> String {
     let mut close = |open: &mut Vec<(&str, &str)>| {
         match &**open {
             [] => {}
-            [(stem, first), .., (_, last)] if open.len() > 2 => ranges.push((format!("{stem}[{first}-{last}]"), open.len())),
+            [(stem, first), .., (_, last)] if open.len() > 2 => {
+                ranges.push((format!("{stem}[{first}-{last}]"), open.len()))
+            }
             few => ranges.extend(few.iter().map(|(stem, number)| (format!("{stem}{number}"), 1))),
         }
         open.clear();

@@ -38,7 +38,7 @@ use expression::Templates;
 use layer::{Fold, Layers, SiteFile};
 use object::{Destination, ObjectId};
 use outline::Beginning;
-pub use outline::{Outline, Variable};
+pub use outline::{Outline, Reads, Variable};
 use placement::Placed;
 use reading::SharedDocuments;
 use scope::{Level, Scopes, cluster_level};
