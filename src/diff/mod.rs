@@ -14,6 +14,7 @@ mod noise;
 pub mod pair;
 pub mod ranges;
 pub mod report;
+pub mod rollout;
 pub mod secret;
 pub mod walk;
 

@@ -14,6 +14,7 @@ mod case;
 mod class;
 mod fleet;
 
+pub mod gate;
 mod ipam;
 mod prune;
 mod refused;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::gate::{self, Gate};
 use super::{Class, Impact};
-use crate::diff::{self, Memo, SiteDiff};
+use crate::diff::{self, Memo, SiteDiff, rollout};
 use crate::render::{Options, RenderedSite, Repository};
 
 /// A deployment with two hosts, of which one is selected.
@@ -321,4 +322,91 @@ fn kinds_that_nobody_knows_are_unknown() {
     let with = format!("{thing}{begin}");
     let found = impact(&compare(&[(DEPLOYMENT, begin, &with)], &[(DEPLOYMENT, "{a: 1}", "{a: 2}")]), "Thing z/x");
     assert_eq!((found.class, found.rule), (Class::Unknown, "unknown-kind"));
+}
+
+/// The lines that hold a change, `word kind count digest`.
+fn held(base: &[Edit<'_>], head: &[Edit<'_>], gates: &str) -> (Vec<String>, Vec<String>) {
+    let before = edited(lab(), base);
+    let (before, after) = (render(&before), render(&edited(before, head)));
+    let diff = diff::site(Some(&before), Some(&after), &Memo::default());
+    let gates = Gate::of_word(gates).unwrap();
+    let gated = gate::site(&diff, Some(&before), Some(&after), &gates);
+    (gated.held.into_iter().map(|one| one.line).collect(), gated.idle)
+}
+
+#[test]
+fn a_gate_lets_pass_what_is_acknowledged_and_nothing_else() {
+    let move_to = |label: &'static str| {
+        let from = "nodeSelector: {matchLabels: {feature.node.kubernetes.io/dpu-enabled: \"true\"}}";
+        (DEPLOYMENT, from, label)
+    };
+    let none = "nodeSelector: {matchExpressions: [{key: feature.node.kubernetes.io/dpu-enabled, operator: DoesNotExist}]}";
+    let all = "nodeSelector: {matchExpressions: [{key: x, operator: DoesNotExist}]}";
+    let (lines, idle) = held(&[], &[move_to(none)], "reprovision");
+    assert_eq!((lines.len(), idle.len()), (1, 0));
+    assert!(lines[0].starts_with("reprovision DPUSet 1 "), "{lines:?}");
+
+    // The line it asks for lets it pass, with words behind it; so does no other change.
+    let note = format!("metadata:\n  name: lab\n  annotations:\n    dpu-render.dev/acknowledge: |\n      {} CHG-1\n", lines[0]);
+    let acknowledge = (SITE, "metadata: {name: lab}\n", &*note);
+    assert_eq!(held(&[], &[move_to(none), acknowledge], "reprovision"), (Vec::new(), Vec::new()));
+    let (other, idle) = held(&[], &[move_to(all), acknowledge], "reprovision");
+    assert_eq!((other.len(), idle.len()), (1, 1));
+    assert_ne!(other, lines);
+    // It has been used once it is in the base.
+    let (again, _) = held(&[acknowledge], &[move_to(none)], "reprovision");
+    assert_eq!(again, lines);
+    // What is less harmful passes.
+    assert!(held(&[], &[(DEPLOYMENT, "memory: 8Gi", "memory: 9Gi")], "interrupt").0.is_empty());
+    assert_eq!(held(&[], &[(DEPLOYMENT, "memory: 8Gi", "memory: 9Gi")], "restart").0.len(), 1);
+}
+
+#[test]
+fn objects_that_are_lost_are_held_by_a_word_of_their_own() {
+    let pool = "---\napiVersion: svc.dpu.nvidia.com/v1alpha1\nkind: DPUServiceIPAM\nmetadata: {name: loopback, namespace: dpf-operator-system}\nspec:\n  ipv4Network: {network: 11.0.0.0/24, prefixSize: 32}\n";
+    let (lines, _) = held(&[], &[(DEPLOYMENT, pool, ""), (DEPLOYMENT, "\"poolNames\": [\"loopback\"]", "\"poolNames\": []")], "lost");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("lost CIDRPool 1 "), "{lines:?}");
+}
+
+#[test]
+fn a_secret_is_no_part_of_the_digest() {
+    let set = |value: &'static str| (DEPLOYMENT, "values: {resources: {memory: 8Gi}}", value);
+    let base = [set("values: {resources: {memory: 8Gi}, password: first}")];
+    let change = |to: &'static str| held(&base, &[(DEPLOYMENT, "password: first", to)], "restart").0;
+    assert_eq!(change("password: second"), change("password: third"));
+    let open = |to: &'static str| held(&[], &[(DEPLOYMENT, "memory: 8Gi", to)], "restart").0;
+    assert_ne!(open("memory: 9Gi"), open("memory: 7Gi"));
+}
+
+#[test]
+fn the_order_of_a_rollout() {
+    let words = |head: &[Edit<'_>]| {
+        let (before, after) = (render(&lab()), render(&edited(lab(), head)));
+        let diff = diff::site(Some(&before), Some(&after), &Memo::default());
+        let rollouts = rollout::of(&diff, Some(&after));
+        rollouts.iter().flat_map(|one| { let (head, lines) = one.words(); [head].into_iter().chain(lines) }).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        words(&[(DEPLOYMENT, "memory: 8Gi", "memory: 9Gi")]),
+        [
+            "lab, management:",
+            "wave 0: Application dpf-operator-system/dpu-a-edge-hbn; waits until Application \
+             dpf-operator-system/dpu-a-edge-hbn: all that it installs is in sync and healthy",
+        ]
+    );
+    assert_eq!(
+        words(&[(DEPLOYMENT, "com/bf-bundle.bfb", "com/other.bfb")]),
+        [
+            "lab, management:",
+            "wave 0: the sync stops here, BFB dpf-operator-system/bf-bundle is refused; what follows is not applied",
+        ]
+    );
+    assert_eq!(
+        words(&[(DEPLOYMENT, "{name: p0_if, network: mybrhbn}", "{name: p0_if, network: mybrsfc}")])[2..],
+        [
+            "lab, dpu-a, by its own Application:",
+            "wave 0: ServiceInterface dpf-operator-system/edge-hbn-p0-if-worker1-0000-90-00",
+        ]
+    );
 }
