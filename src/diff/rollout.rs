@@ -35,8 +35,8 @@ pub enum Stage {
         wave: i64,
         /// What is applied, `Kind` and names.
         objects: BTreeMap<String, BTreeSet<String>>,
-        /// What the wave waits for, in words.
-        until: Vec<String>,
+        /// What the wave waits for: kinds, and what is awaited of each.
+        until: BTreeSet<(String, &'static str)>,
     },
     /// Nothing changes here; what is there must be healthy all the same.
     Pass {
@@ -65,30 +65,30 @@ pub enum Stage {
 
 /// Kinds whose health Argo CD knows, by itself or by the scripts that come with the plugin, and what they wait for.
 const WAITS: [(&str, &str, &str); 24] = [
-    ("", "PersistentVolumeClaim", "it is bound"),
-    ("", "Pod", "it runs"),
-    ("apps", "DaemonSet", "its pods are replaced"),
-    ("apps", "Deployment", "its pods are replaced"),
-    ("apps", "StatefulSet", "its pods are replaced"),
-    ("batch", "Job", "it is done"),
-    ("argoproj.io", "Application", "all that it installs is in sync and healthy"),
-    ("cert-manager.io", "Certificate", "it is issued"),
-    ("external-secrets.io", "ExternalSecret", "its Secret is there"),
-    ("bitnami.com", "SealedSecret", "its Secret is there"),
-    ("mellanox.com", "NicClusterPolicy", "its DaemonSets are ready"),
-    ("kamaji.clastix.io", "TenantControlPlane", "its control plane is ready"),
-    ("operator.dpu.nvidia.com", "DPFOperatorConfig", "the system components are reconciled"),
-    ("provisioning.dpu.nvidia.com", "BFB", "the bitstream is downloaded"),
-    ("provisioning.dpu.nvidia.com", "DPUCluster", "its control plane is ready"),
-    ("provisioning.dpu.nvidia.com", "DPUSet", "every card of it is ready"),
-    ("provisioning.dpu.nvidia.com", "DPU", "the card is ready"),
-    ("svc.dpu.nvidia.com", "DPUDeployment", "its sets, services and chains are ready"),
-    ("svc.dpu.nvidia.com", "DPUService", "its Applications are made"),
-    ("svc.dpu.nvidia.com", "DPUServiceChain", "its Sets are made"),
-    ("svc.dpu.nvidia.com", "DPUServiceInterface", "its Sets are made"),
-    ("svc.dpu.nvidia.com", "DPUServiceIPAM", "its pools are made"),
-    ("svc.dpu.nvidia.com", "DPUServiceCredentialRequest", "its Secret is there"),
-    ("svc.dpu.nvidia.com", "DPUServiceNAD", "it is made in every DPU cluster"),
+    ("", "PersistentVolumeClaim", "is bound"),
+    ("", "Pod", "runs"),
+    ("apps", "DaemonSet", "has its pods replaced"),
+    ("apps", "Deployment", "has its pods replaced"),
+    ("apps", "StatefulSet", "has its pods replaced"),
+    ("batch", "Job", "is done"),
+    ("argoproj.io", "Application", "has all that it installs in sync and healthy"),
+    ("cert-manager.io", "Certificate", "is issued"),
+    ("external-secrets.io", "ExternalSecret", "has made its Secret"),
+    ("bitnami.com", "SealedSecret", "has made its Secret"),
+    ("mellanox.com", "NicClusterPolicy", "has its DaemonSets ready"),
+    ("kamaji.clastix.io", "TenantControlPlane", "has its control plane ready"),
+    ("operator.dpu.nvidia.com", "DPFOperatorConfig", "has the system components reconciled"),
+    ("provisioning.dpu.nvidia.com", "BFB", "is downloaded"),
+    ("provisioning.dpu.nvidia.com", "DPUCluster", "has its control plane ready"),
+    ("provisioning.dpu.nvidia.com", "DPUSet", "has every card ready"),
+    ("provisioning.dpu.nvidia.com", "DPU", "has its card ready"),
+    ("svc.dpu.nvidia.com", "DPUDeployment", "has its sets, services and chains ready"),
+    ("svc.dpu.nvidia.com", "DPUService", "has its Applications"),
+    ("svc.dpu.nvidia.com", "DPUServiceChain", "has its Sets in every DPU cluster"),
+    ("svc.dpu.nvidia.com", "DPUServiceInterface", "has its Sets in every DPU cluster"),
+    ("svc.dpu.nvidia.com", "DPUServiceIPAM", "has its pools in every DPU cluster"),
+    ("svc.dpu.nvidia.com", "DPUServiceCredentialRequest", "has made its Secret"),
+    ("svc.dpu.nvidia.com", "DPUServiceNAD", "is in every DPU cluster"),
 ];
 
 fn waits(id: &ObjectId) -> Option<&'static str> {
@@ -128,7 +128,9 @@ fn stages(diff: &SiteDiff, destination: &RenderedDestination) -> Vec<Stage> {
         if change.kind != ChangeKind::Removed {
             changed.insert(&*change.id, one);
         }
-        let stays = one.impact.as_ref().is_some_and(|impact| ["prune-false", "prune-confirm"].contains(&impact.rule));
+        let stays = one.impact.as_ref().is_some_and(|impact| {
+            impact.class == Class::Refused || ["prune-false", "prune-confirm"].contains(&impact.rule)
+        });
         if matches!(change.kind, ChangeKind::Removed | ChangeKind::Renamed) && !stays {
             let id = change.was.as_ref().unwrap_or(&change.id);
             add(gone.entry(wave(change.before.as_ref())).or_default(), id);
@@ -154,14 +156,11 @@ fn stages(diff: &SiteDiff, destination: &RenderedDestination) -> Vec<Stage> {
             return stages;
         }
         let mut named = BTreeMap::new();
-        let mut until: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        let mut until = BTreeSet::new();
         for object in applied {
             add(&mut named, &object.id);
-            if let Some(reason) = waits(&object.id) {
-                until.entry(reason).or_default().insert(object.id.to_string());
-            }
+            until.extend(waits(&object.id).map(|reason| (object.id.kind.to_string(), reason)));
         }
-        let until = until.into_iter().map(|(reason, objects)| format!("{}: {reason}", listed(&objects))).collect();
         stages.push(Stage::Apply { wave, objects: named, until });
     }
     // After the last change nothing is waited for that matters here.
@@ -191,39 +190,70 @@ fn add(objects: &mut BTreeMap<String, BTreeSet<String>>, id: &ObjectId) {
 /// At most three names, and how many more.
 fn listed(names: &BTreeSet<String>) -> String {
     let shown: Vec<&str> = names.iter().take(3).map(String::as_str).collect();
-    let more = if names.len() > shown.len() { format!(" and {} more", names.len() - shown.len()) } else { String::new() };
+    let more =
+        if names.len() > shown.len() { format!(" and {} more", names.len() - shown.len()) } else { String::new() };
     format!("{}{more}", shown.join(", "))
 }
 
-impl Rollout {
-    /// In words: where, then a line per stage.
-    #[must_use]
-    pub fn words(&self) -> (String, Vec<String>) {
-        let names: BTreeSet<&str> = self.destinations.iter().map(String::as_str).collect();
-        let head = match &self.destinations[..] {
-            [one] if one == "management" => format!("{}, management:", self.site),
-            [one] => format!("{}, {one}, by its own Application:", self.site),
-            _ => format!("{}, {}, each by its own Application, at the same time:", self.site, ranges::listed(&names, 12)),
-        };
-        (head, self.stages.iter().map(Stage::words).collect())
+/// Rollouts in words: what they are of, and a line per stage. Those of many sites that have as much of each kind to do in the
+/// same waves are told once, with counts in place of names.
+#[must_use]
+pub fn told(rollouts: &[Rollout]) -> Vec<(String, Vec<String>)> {
+    let mut groups: BTreeMap<(bool, Vec<String>), Vec<&Rollout>> = BTreeMap::new();
+    for one in rollouts {
+        let is_cluster = one.destinations != ["management"];
+        let shape = one.stages.iter().map(|stage| stage.words(Told::Counts)).collect();
+        groups.entry((is_cluster, shape)).or_default().push(one);
     }
+    groups
+        .into_iter()
+        .map(|((is_cluster, shape), members)| {
+            let clusters: usize = members.iter().map(|one| one.destinations.len()).sum();
+            let head = match (&members[..], is_cluster) {
+                ([one], _) => one.place(),
+                (_, false) => format!("management of {}", sites(&members)),
+                (_, true) => format!("{clusters} DPU clusters of {}, each by its own Application", sites(&members)),
+            };
+            let lines = match &members[..] {
+                [one] => one.stages.iter().map(|stage| stage.words(Told::Names)).collect(),
+                _ => shape,
+            };
+            (head, lines)
+        })
+        .collect()
+}
+
+fn sites(members: &[&Rollout]) -> String {
+    ranges::listed(&members.iter().map(|one| one.site.as_str()).collect(), 12)
+}
+
+impl Rollout {
+    fn place(&self) -> String {
+        let names: BTreeSet<&str> = self.destinations.iter().map(String::as_str).collect();
+        match &self.destinations[..] {
+            [one] if one == "management" => format!("{}, management", self.site),
+            [one] => format!("{}, {one}, by its own Application", self.site),
+            _ => format!("{}, {}, each by its own Application", self.site, ranges::listed(&names, 12)),
+        }
+    }
+}
+
+/// How objects are told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Told {
+    Names,
+    Counts,
 }
 
 impl Stage {
     /// One line.
-    #[must_use]
-    pub fn words(&self) -> String {
-        let kinds = |objects: &BTreeMap<String, BTreeSet<String>>| {
-            let kinds = objects.iter().map(|(kind, names)| match names.len() {
-                1 => format!("{kind} {}", listed(names)),
-                many => format!("{many} {kind} ({})", listed(names)),
-            });
-            kinds.collect::<Vec<_>>().join(", ")
-        };
+    fn words(&self, told: Told) -> String {
         match self {
-            Self::Apply { wave, objects, until } if until.is_empty() => format!("wave {wave}: {}", kinds(objects)),
+            Self::Apply { wave, objects, until } if until.is_empty() => {
+                format!("wave {wave}: {}", kinds(objects, told))
+            }
             Self::Apply { wave, objects, until } => {
-                format!("wave {wave}: {}; waits until {}", kinds(objects), until.join(", "))
+                format!("wave {wave}: {}; waits until {}", kinds(objects, told), waits_in_words(until))
             }
             Self::Pass { from, to, healthy } => {
                 let waves = if from == to { format!("wave {from}") } else { format!("waves {from} to {to}") };
@@ -233,10 +263,30 @@ impl Stage {
                     _ => format!("{waves}: nothing changes; {healthy} objects there must be healthy"),
                 }
             }
-            Self::Stop { wave, object } => {
-                format!("wave {wave}: the sync stops here, {object} is refused; what follows is not applied")
-            }
-            Self::Prune { wave, objects } => format!("pruned, wave {wave}: {}", kinds(objects)),
+            Self::Stop { wave, object } => match told {
+                Told::Names => {
+                    format!("wave {wave}: the sync stops here, {object} is refused; what follows is not applied")
+                }
+                Told::Counts => {
+                    format!("wave {wave}: the sync stops here, an object is refused; what follows is not applied")
+                }
+            },
+            Self::Prune { wave, objects } => format!("then pruned, of wave {wave}: {}", kinds(objects, told)),
         }
     }
+}
+
+fn kinds(objects: &BTreeMap<String, BTreeSet<String>>, told: Told) -> String {
+    let kinds = objects.iter().map(|(kind, names)| match (names.len(), told) {
+        (1, Told::Names) => format!("{kind} {}", listed(names)),
+        (many, Told::Names) => format!("{many} {kind} ({})", listed(names)),
+        (many, Told::Counts) => format!("{many} {kind}"),
+    });
+    kinds.collect::<Vec<_>>().join(", ")
+}
+
+/// `each Application has all that it installs in sync and healthy`.
+fn waits_in_words(until: &BTreeSet<(String, &'static str)>) -> String {
+    let parts = until.iter().map(|(kind, reason)| format!("each {kind} {reason}"));
+    parts.collect::<Vec<_>>().join(", and ")
 }

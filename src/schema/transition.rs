@@ -113,7 +113,12 @@ mod tests {
 
     #[test]
     fn what_may_not_change_differs_between_releases() {
-        let specs = || [json!({"url": "http://a/x.bfb", "fileName": "a.bfb"}), json!({"url": "http://a/x.bfb", "fileName": "b.bfb"})];
+        let specs = || {
+            [
+                json!({"url": "http://a/x.bfb", "fileName": "a.bfb"}),
+                json!({"url": "http://a/x.bfb", "fileName": "b.bfb"}),
+            ]
+        };
         assert_eq!(refused(PROVISIONING, "BFB", Release::V24_10, specs()), ["spec"]);
         assert!(refused(PROVISIONING, "BFB", Release::V25_1, specs()).is_empty());
         assert_eq!(refused(PROVISIONING, "BFB", Release::V25_4, specs()), ["spec.fileName"]);

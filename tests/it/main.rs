@@ -11,6 +11,7 @@ mod disk;
 mod examples;
 mod golden;
 mod hostile;
+mod impact;
 mod mutations;
 mod oracle;
 mod parity;

@@ -1,5 +1,6 @@
 //! `dpu-render diff [SITE…]`.
 
+mod gates;
 mod git;
 mod revision;
 mod sides;
@@ -11,7 +12,9 @@ use std::path::PathBuf;
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::diff::collapse::Collapse;
+use crate::diff::impact::gate::Gated;
 use crate::diff::report::{Report, Side, Unanswered, json, markdown, text};
+use crate::diff::rollout::{self, Rollout};
 use crate::diff::{self, Memo, SiteDiff};
 use crate::render::{Options, RenderedSite, Repository, Texts};
 
@@ -19,6 +22,7 @@ use super::findings::Findings;
 use super::fleet::{Progress, in_order};
 use super::sites::{Color, SiteRef, assignment};
 use super::{Failure, Status, deliver, say};
+use gates::Guard;
 use sides::{Sides, is_site};
 
 /// Tell what a change does: what differs between two sides, in which clusters
@@ -27,7 +31,8 @@ use sides::{Sides, is_site};
 /// `--base origin/main --merge-base` tells what a pull request changes. Both sides are rendered, nothing is checked out.
 /// Equal changes in many clusters are one entry. Secrets are hidden.
 ///
-/// Exit codes: 0 no difference; 1 the sides differ; 2 no answer, which the head that does not render is too.
+/// Exit codes: 0 no difference; 1 the sides differ; 2 no answer, which the head that does not render is too. With `--fail-on`,
+/// 0 what differs may pass; 1 it must be acknowledged first.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct DiffArgs {
@@ -58,6 +63,14 @@ pub(super) struct DiffArgs {
     /// Most characters of the Markdown; what is left out is named
     #[arg(long, value_name = "N", default_value_t = 60_000)]
     max_chars: usize,
+    /// Fail only where a change is as harmful as WORD and nobody acknowledges it in the site; may be repeated.
+    ///
+    /// A class, for it and every worse one: refused, reprovision, reboot, drain, interrupt, restart, unknown, left-behind,
+    /// new-pods, metadata. Or `lost`, objects that are there no more; `emptied`, clusters and sites that are; `destructive`,
+    /// both of them and reprovision. The message says what to write into the site's annotation `dpu-render.dev/acknowledge`; a
+    /// line counts for this change only, and once it is in the base no more.
+    #[arg(long, value_name = "WORD", value_parser = gates::gates)]
+    fail_on: Vec<gates::Gates>,
     /// Also render the sites that read no file that differs
     #[arg(long)]
     all: bool,
@@ -88,12 +101,24 @@ enum Format {
 
 /// What became of a site.
 struct Compared {
-    diff: Option<SiteDiff>,
+    diff: Option<(SiteDiff, Aftermath)>,
     /// A site that one side lacks: perhaps it is another's under another name.
     alone: Option<(Side, Box<RenderedSite>)>,
     /// Errors of either side, where it was refused.
     base: Option<Vec<Diagnostic>>,
     head: Option<Vec<Diagnostic>>,
+}
+
+/// What a site's changes ask for.
+struct Aftermath {
+    gated: Gated,
+    rollouts: Vec<Rollout>,
+}
+
+impl Aftermath {
+    fn of(diff: &SiteDiff, base: Option<&RenderedSite>, head: Option<&RenderedSite>, guard: &Guard) -> Self {
+        Self { gated: guard.ask(diff, base, head), rollouts: rollout::of(diff, head) }
+    }
 }
 
 pub(super) fn run(args: &DiffArgs) -> Result<Status, Failure> {
@@ -104,17 +129,19 @@ pub(super) fn run(args: &DiffArgs) -> Result<Status, Failure> {
     let repositories = [base, head];
     let options = Options { set: args.set.clone(), texts: Texts::Unwritten, ..Options::default() };
     let memo = Memo::default();
+    let guard = Guard::new(&args.fail_on);
     let compare = |index: usize| {
         let folder = folders[index].as_str();
         let render = |side: usize, there: bool| there.then(|| repositories[side].render(folder, &options));
         let before = render(0, is_site(&sides.base, folder));
         let after = render(1, is_site(&sides.head, folder));
-        compare(before, after, &memo)
+        compare(before, after, &memo, &guard)
     };
     let mut findings = Findings::new(&repositories[1..], true);
     let mut collapse = Collapse::new(repositories[1].tree());
     let mut without_answer = Vec::new();
     let mut alone = (Vec::new(), Vec::new());
+    let mut aftermaths = Vec::new();
     let mut progress = Progress::of(folders.len(), args.quiet, true);
     let take = |index: usize, compared: Compared| {
         let folder = folders[index];
@@ -134,7 +161,8 @@ pub(super) fn run(args: &DiffArgs) -> Result<Status, Failure> {
             Some((Side::Head, site)) => alone.1.push(site),
             None => {}
         }
-        if let Some(diff) = compared.diff {
+        if let Some((diff, aftermath)) = compared.diff {
+            aftermaths.push((diff.site.to_string(), aftermath));
             collapse.add(diff);
         }
         progress.at(index + 1);
@@ -143,15 +171,30 @@ pub(super) fn run(args: &DiffArgs) -> Result<Status, Failure> {
     in_order(folders.len(), args.threads, compare, take).map_err(Failure::Threads)?;
     drop(progress);
     for (before, after) in diff::pair::sites(alone.0, alone.1) {
-        collapse.add(diff::site(before.as_deref(), after.as_deref(), &memo));
+        let diff = diff::site(before.as_deref(), after.as_deref(), &memo);
+        let aftermath = Aftermath::of(&diff, before.as_deref(), after.as_deref(), &guard);
+        aftermaths.push((diff.site.to_string(), aftermath));
+        collapse.add(diff);
+    }
+    let mut guard = guard;
+    let mut rollouts = Vec::new();
+    for (site, mut aftermath) in aftermaths {
+        guard.keep(&site, aftermath.gated);
+        rollouts.append(&mut aftermath.rollouts);
     }
     let [base, head] = sides.names.clone();
     let unaffected = sides.sites.len() - sites.len();
     let report = Report { base, head, sites: sites.len(), unaffected, without_answer, ..collapse.report() };
-    print(args, &report, &mut findings)
+    let report = Report { rollouts: rollout::told(&rollouts), held: guard.held().to_vec(), ..report };
+    print(args, &report, &mut findings, &guard)
 }
 
-fn compare(before: Option<crate::render::Outcome>, after: Option<crate::render::Outcome>, memo: &Memo) -> Compared {
+fn compare(
+    before: Option<crate::render::Outcome>,
+    after: Option<crate::render::Outcome>,
+    memo: &Memo,
+    guard: &Guard,
+) -> Compared {
     let mut compared = Compared { diff: None, alone: None, base: None, head: None };
     let refused = |outcome: &Option<crate::render::Outcome>| outcome.as_ref().is_some_and(|one| one.site.is_none());
     if refused(&before) || refused(&after) {
@@ -165,13 +208,17 @@ fn compare(before: Option<crate::render::Outcome>, after: Option<crate::render::
     match (site(before), site(after)) {
         (Some(before), None) => compared.alone = Some((Side::Base, Box::new(before))),
         (None, Some(after)) => compared.alone = Some((Side::Head, Box::new(after))),
-        (before, after) => compared.diff = Some(diff::site(before.as_ref(), after.as_ref(), memo)),
+        (before, after) => {
+            let diff = diff::site(before.as_ref(), after.as_ref(), memo);
+            let aftermath = Aftermath::of(&diff, before.as_ref(), after.as_ref(), guard);
+            compared.diff = Some((diff, aftermath));
+        }
     }
     compared
 }
 
 /// Tells what was found, and what it amounts to.
-fn print(args: &DiffArgs, report: &Report, findings: &mut Findings<'_, '_>) -> Result<Status, Failure> {
+fn print(args: &DiffArgs, report: &Report, findings: &mut Findings<'_, '_>, guard: &Guard) -> Result<Status, Failure> {
     if !args.quiet {
         let colour = args.color.on(io::stdout().is_terminal());
         let product = match args.format {
@@ -183,6 +230,11 @@ fn print(args: &DiffArgs, report: &Report, findings: &mut Findings<'_, '_>) -> R
     }
     let (faults, _) = findings.text(args.color.on(io::stderr().is_terminal()));
     say(&faults);
+    guard.tell();
+    let answered = !findings.any_refused() && report.without_answer.is_empty();
+    if let Some(status) = guard.status(answered) {
+        return Ok(status);
+    }
     Ok(if findings.any_refused() {
         Status::NoAnswer
     } else if report.is_empty() && report.without_answer.is_empty() {

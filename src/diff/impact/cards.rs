@@ -214,8 +214,8 @@ pub(super) fn rate(set: &Node, total: usize) -> Option<String> {
 
 /// The DPUSets of a side that name an object at `path`.
 pub(super) fn sets_that_name(fleet: &Fleet<'_>, id: &ObjectId, path: &[&str], any_namespace: bool) -> Vec<String> {
-    let named = fleet.of_kind(PROVISIONING, "DPUSet").filter(|set| {
-        (any_namespace || set.id.namespace == id.namespace) && set.node.text(path) == Some(&*id.name)
-    });
+    let named = fleet
+        .of_kind(PROVISIONING, "DPUSet")
+        .filter(|set| (any_namespace || set.id.namespace == id.namespace) && set.node.text(path) == Some(&*id.name));
     named.map(|set| set.id.to_string()).collect()
 }

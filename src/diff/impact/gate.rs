@@ -121,7 +121,9 @@ pub fn site(diff: &SiteDiff, base: Option<&RenderedSite>, head: Option<&Rendered
         }
         used.extend(own);
     }
-    held.sort_by_key(|one| (Class::of_word(one.word), one.kind.clone()));
+    // Clusters that go, then by class, then what is only lost.
+    let rank = |word: &str| (word == "lost", word != "emptied", Class::of_word(word));
+    held.sort_by_key(|one| (rank(one.word), one.kind.clone()));
     let idle = counts.iter().filter(|line| !in_base && !used.contains(line)).cloned().collect();
     Gated { held, idle }
 }

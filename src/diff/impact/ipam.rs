@@ -17,7 +17,8 @@ const INSTEAD: &str = "Make a pool of another name, move the chains to it, and d
 
 /// A DPUServiceIPAM.
 pub(super) fn source(case: &Case<'_>) -> Option<Verdict> {
-    let refused = |rule, why: String| Some(Verdict::new(Class::Refused, rule, format!("{why} {INSTEAD}"), Cards::default()));
+    let refused =
+        |rule, why: String| Some(Verdict::new(Class::Refused, rule, format!("{why} {INSTEAD}"), Cards::default()));
     for (form, other, field) in [("ipv4Network", "ipv4Subnet", "network"), ("ipv4Subnet", "ipv4Network", "subnet")] {
         let (before, after) = case.both(&["spec", form]);
         if before.is_some() && after.is_none() {
@@ -68,8 +69,7 @@ fn moved(cards: Cards) -> Verdict {
 fn excluded(before: Option<&Node>, after: Option<&Node>, field: &str) -> Option<Verdict> {
     let (before, after) = (before?, after?);
     let (old, new) = (allocations(before.get(field)), allocations(after.get(field)));
-    let lost: Vec<&str> =
-        old.iter().filter(|one| !new.contains(one)).map(|(node, _)| node.as_str()).collect();
+    let lost: Vec<&str> = old.iter().filter(|one| !new.contains(one)).map(|(node, _)| node.as_str()).collect();
     let mut exclusions = ranges(after.get("exclusions"));
     exclusions.sort();
     let earlier = ranges(before.get("exclusions"));
@@ -85,7 +85,8 @@ fn excluded(before: Option<&Node>, after: Option<&Node>, field: &str) -> Option<
     if names.names.is_empty() {
         return None;
     }
-    let why = "Addresses that these nodes have are given away or excluded: pods that run keep theirs until they restart.";
+    let why =
+        "Addresses that these nodes have are given away or excluded: pods that run keep theirs until they restart.";
     Some(Verdict::new(Class::LeftBehind, "allocation-lost", why, names))
 }
 

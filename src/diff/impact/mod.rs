@@ -150,7 +150,8 @@ fn edits<'a>(case: &Case<'a>, edits: &'a [Edit]) -> Vec<(Verdict, Option<Path>)>
 
 fn of_edit(case: &Case<'_>, kind: &'static Kind, edit: &Edit) -> Vec<Verdict> {
     // What is inside a text counts as a change of the text.
-    let keys: Vec<&str> = edit.path.0.iter().take_while(|step| !matches!(step, Step::Inside(_))).filter_map(key).collect();
+    let keys: Vec<&str> =
+        edit.path.0.iter().take_while(|step| !matches!(step, Step::Inside(_))).filter_map(key).collect();
     let values: Vec<&Node> = match edit.kind() {
         ChangeKind::Changed => Vec::new(),
         _ => edit.before.iter().chain(&edit.after).collect(),

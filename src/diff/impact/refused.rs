@@ -3,9 +3,10 @@
 //! In: a [`Case`]. Out: a [`Verdict`] of class `refused`, with what to do instead. The rules of the release's CRDs decide; the
 //! webhooks of DPF v24.10 add that a BFB and a DPUFlavor stay while a DPUSet names them.
 
-use super::cards::{Cards, sets_that_name};
+use super::cards::{Cards, of_image, sets_that_name};
 use super::case::{Case, Verdict};
 use super::class::Class;
+use super::fleet::Fleet;
 use crate::diff::change::Path;
 use crate::node::Node;
 use crate::render::object::ObjectId;
@@ -48,19 +49,27 @@ fn instead(id: &ObjectId) -> String {
     }
 }
 
-/// A BFB or DPUFlavor that goes while a DPUSet names it. A BFB is looked for by name in every namespace.
+/// A BFB or DPUFlavor that goes while something names it: a DPUSet, of a BFB in any namespace; of a flavor also a DPU, which
+/// keeps the one that it was installed with until its card is installed anew.
 pub(super) fn image_in_use(case: &Case<'_>) -> Option<Verdict> {
-    let head = case.head?;
     let template = ["spec", "dpuTemplate", "spec"];
-    let (path, anywhere) = match &*case.id.kind {
+    let (path, is_bfb) = match &*case.id.kind {
         "BFB" => ([&template[..], &["bfb", "name"]].concat(), true),
         "DPUFlavor" => ([&template[..], &["dpuFlavor"]].concat(), false),
         _ => return None,
     };
-    let users = sets_that_name(head, case.id, &path, anywhere);
-    let first = users.first()?;
-    let why = format!("The webhook keeps it while {first} names it. Take it out of that first.");
-    Some(Verdict::new(Class::Refused, "image-in-use", why, Cards::default()))
+    let users = |fleet: Option<&Fleet<'_>>| fleet.map(|fleet| sets_that_name(fleet, case.id, &path, is_bfb));
+    if let Some(first) = users(case.head).unwrap_or_default().first() {
+        let why = format!("The webhook keeps it while {first} names it. Take it out of that first.");
+        return Some(Verdict::new(Class::Refused, "image-in-use", why, Cards::default()));
+    }
+    let before = users(case.base).unwrap_or_default();
+    let first = before.first().filter(|_| !is_bfb && case.head.is_some())?;
+    let why = format!(
+        "The webhook keeps it while a DPU of {first} was installed with it. Remove it in a later change, when the cards are \
+         installed anew."
+    );
+    Some(Verdict::new(Class::Refused, "flavor-of-cards", why, of_image(case)))
 }
 
 /// A kubeconfig that comes: Kamaji's cluster manager has set it before, to a Secret of its own.

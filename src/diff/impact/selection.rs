@@ -77,7 +77,8 @@ fn same_cards() -> Verdict {
 /// At most four names.
 fn named(cards: &BTreeSet<String>) -> String {
     let shown: Vec<&str> = cards.iter().take(4).map(String::as_str).collect();
-    let more = if cards.len() > shown.len() { format!(" and {} more", cards.len() - shown.len()) } else { String::new() };
+    let more =
+        if cards.len() > shown.len() { format!(" and {} more", cards.len() - shown.len()) } else { String::new() };
     format!("{}{more}", shown.join(", "))
 }
 
@@ -107,9 +108,9 @@ fn by_suffix(fleet: Option<&Fleet<'_>>, node: Option<&Node>, case: &Case<'_>) ->
     let entries = node.items(&["spec", "dpus", "dpuSets"]).iter();
     let suffixes = entries.map(|entry| entry.text(&["nameSuffix"]).unwrap_or_default());
     let sets = deployment_sets(case.id, node);
-    let cards = suffixes.zip(&sets).flat_map(|(suffix, set)| {
-        fleet.of_set(set).into_iter().map(|card| (suffix.to_owned(), card.to_owned()))
-    });
+    let cards = suffixes
+        .zip(&sets)
+        .flat_map(|(suffix, set)| fleet.of_set(set).into_iter().map(|card| (suffix.to_owned(), card.to_owned())));
     cards.collect()
 }
 
@@ -174,13 +175,17 @@ fn by_labels(case: &Case<'_>, path: &[&str]) -> Option<Verdict> {
         Destination::Management => None,
         Destination::Cluster(name) => Some(&**name),
     };
-    let moved =
-        Moved::of(case, |fleet, node| fleet.by_labels(cluster, node.at(path).filter(|node| !node.is_null())))?;
+    let moved = Moved::of(case, |fleet, node| fleet.by_labels(cluster, node.at(path).filter(|node| !node.is_null())))?;
     if moved.is_empty() {
         return Some(same_cards());
     }
     let words = moved.words(["loses it", "lose it"], ["gets it", "get it"]);
-    Some(Verdict::new(Class::Interrupted, "chain-nodes", format!("{words}: ports and flows come and go with it."), moved.cards()))
+    Some(Verdict::new(
+        Class::Interrupted,
+        "chain-nodes",
+        format!("{words}: ports and flows come and go with it."),
+        moved.cards(),
+    ))
 }
 
 /// The nodes of a service: pods leave cards and come to others, and those that stay restart, since the selector is part of the
@@ -200,8 +205,16 @@ pub(super) fn of_application(case: &Case<'_>) -> Option<Verdict> {
 
 /// How many pods of an Application's service go at a time.
 pub(super) fn pod_rate(case: &Case<'_>) -> Option<String> {
-    const PATH: &[&str] =
-        &["spec", "source", "helm", "valuesObject", "serviceDaemonSet", "updateStrategy", "rollingUpdate", "maxUnavailable"];
+    const PATH: &[&str] = &[
+        "spec",
+        "source",
+        "helm",
+        "valuesObject",
+        "serviceDaemonSet",
+        "updateStrategy",
+        "rollingUpdate",
+        "maxUnavailable",
+    ];
     let value = case.object()?.at(PATH)?;
     Some(value.as_str().map_or_else(|| value.to_json().to_string(), str::to_owned))
 }

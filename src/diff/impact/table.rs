@@ -178,7 +178,13 @@ mod tests {
     use serde_json::json;
     use std::collections::BTreeSet;
 
-    fn rules(group: &str, kind: &str, keys: &[&str], change: ChangeKind, value: serde_json::Value) -> Vec<&'static str> {
+    fn rules(
+        group: &str,
+        kind: &str,
+        keys: &[&str],
+        change: ChangeKind,
+        value: serde_json::Value,
+    ) -> Vec<&'static str> {
         let value = Node::from_json(&value, Origin::NONE);
         let kind = of_kind(group, kind).expect("a kind of the table");
         kind.of_edit(keys, change, &[&value]).iter().map(|row| row.rule.name).collect()
@@ -212,7 +218,10 @@ mod tests {
             for row in rows.chain(rows::OF_EVERY_KIND) {
                 let Rule { name, why, .. } = row.rule;
                 meanings.entry(name).or_default().insert(why);
-                assert!(why.ends_with('.') && name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{name}: {why}");
+                assert!(
+                    why.ends_with('.') && name.chars().all(|c| c.is_ascii_lowercase() || c == '-'),
+                    "{name}: {why}"
+                );
             }
         }
         for (rule, meanings) in meanings {

@@ -277,7 +277,11 @@ fn what_the_api_server_refuses() {
         },
     ]);
     let found = impact(&compare(&[], &[(DEPLOYMENT, "com/bf-bundle.bfb", "com/other.bfb")]), bfb);
-    assert!(found.why.contains("`spec` may not change") && found.why.contains("Make a BFB of another name"), "{}", found.why);
+    assert!(
+        found.why.contains("`spec` may not change") && found.why.contains("Make a BFB of another name"),
+        "{}",
+        found.why
+    );
 }
 
 #[test]
@@ -310,9 +314,15 @@ fn what_stays_behind() {
 
 #[test]
 fn a_card_that_goes_takes_its_objects_along() {
-    let head = [(INVENTORY, "        - {pci: \"0000:90:00\", cluster: dpu-a, serial: MT2333XZ0V98}\n", ""), (INVENTORY, "      dpus:\n    - name", "      dpus: []\n    - name")];
+    let head = [
+        (INVENTORY, "        - {pci: \"0000:90:00\", cluster: dpu-a, serial: MT2333XZ0V98}\n", ""),
+        (INVENTORY, "      dpus:\n    - name", "      dpus: []\n    - name"),
+    ];
     let found = impact(&compare(&[], &head), CHAIN);
-    assert_eq!((found.class, found.rule, &found.dpus[..]), (Class::Interrupted, "chain-gone", &[CARD_1.to_owned()][..]));
+    assert_eq!(
+        (found.class, found.rule, &found.dpus[..]),
+        (Class::Interrupted, "chain-gone", &[CARD_1.to_owned()][..])
+    );
 }
 
 #[test]
@@ -340,14 +350,18 @@ fn a_gate_lets_pass_what_is_acknowledged_and_nothing_else() {
         let from = "nodeSelector: {matchLabels: {feature.node.kubernetes.io/dpu-enabled: \"true\"}}";
         (DEPLOYMENT, from, label)
     };
-    let none = "nodeSelector: {matchExpressions: [{key: feature.node.kubernetes.io/dpu-enabled, operator: DoesNotExist}]}";
+    let none =
+        "nodeSelector: {matchExpressions: [{key: feature.node.kubernetes.io/dpu-enabled, operator: DoesNotExist}]}";
     let all = "nodeSelector: {matchExpressions: [{key: x, operator: DoesNotExist}]}";
     let (lines, idle) = held(&[], &[move_to(none)], "reprovision");
     assert_eq!((lines.len(), idle.len()), (1, 0));
     assert!(lines[0].starts_with("reprovision DPUSet 1 "), "{lines:?}");
 
     // The line it asks for lets it pass, with words behind it; so does no other change.
-    let note = format!("metadata:\n  name: lab\n  annotations:\n    dpu-render.dev/acknowledge: |\n      {} CHG-1\n", lines[0]);
+    let note = format!(
+        "metadata:\n  name: lab\n  annotations:\n    dpu-render.dev/acknowledge: |\n      {} CHG-1\n",
+        lines[0]
+    );
     let acknowledge = (SITE, "metadata: {name: lab}\n", &*note);
     assert_eq!(held(&[], &[move_to(none), acknowledge], "reprovision"), (Vec::new(), Vec::new()));
     let (other, idle) = held(&[], &[move_to(all), acknowledge], "reprovision");
@@ -364,7 +378,11 @@ fn a_gate_lets_pass_what_is_acknowledged_and_nothing_else() {
 #[test]
 fn objects_that_are_lost_are_held_by_a_word_of_their_own() {
     let pool = "---\napiVersion: svc.dpu.nvidia.com/v1alpha1\nkind: DPUServiceIPAM\nmetadata: {name: loopback, namespace: dpf-operator-system}\nspec:\n  ipv4Network: {network: 11.0.0.0/24, prefixSize: 32}\n";
-    let (lines, _) = held(&[], &[(DEPLOYMENT, pool, ""), (DEPLOYMENT, "\"poolNames\": [\"loopback\"]", "\"poolNames\": []")], "lost");
+    let (lines, _) = held(
+        &[],
+        &[(DEPLOYMENT, pool, ""), (DEPLOYMENT, "\"poolNames\": [\"loopback\"]", "\"poolNames\": []")],
+        "lost",
+    );
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].starts_with("lost CIDRPool 1 "), "{lines:?}");
 }
@@ -385,27 +403,30 @@ fn the_order_of_a_rollout() {
         let (before, after) = (render(&lab()), render(&edited(lab(), head)));
         let diff = diff::site(Some(&before), Some(&after), &Memo::default());
         let rollouts = rollout::of(&diff, Some(&after));
-        rollouts.iter().flat_map(|one| { let (head, lines) = one.words(); [head].into_iter().chain(lines) }).collect::<Vec<_>>()
+        rollout::told(&rollouts)
+            .into_iter()
+            .flat_map(|(head, lines)| [head].into_iter().chain(lines))
+            .collect::<Vec<_>>()
     };
     assert_eq!(
         words(&[(DEPLOYMENT, "memory: 8Gi", "memory: 9Gi")]),
         [
-            "lab, management:",
-            "wave 0: Application dpf-operator-system/dpu-a-edge-hbn; waits until Application \
-             dpf-operator-system/dpu-a-edge-hbn: all that it installs is in sync and healthy",
+            "lab, management",
+            "wave 0: Application dpf-operator-system/dpu-a-edge-hbn; waits until each Application has all that it installs in \
+             sync and healthy",
         ]
     );
     assert_eq!(
         words(&[(DEPLOYMENT, "com/bf-bundle.bfb", "com/other.bfb")]),
         [
-            "lab, management:",
+            "lab, management",
             "wave 0: the sync stops here, BFB dpf-operator-system/bf-bundle is refused; what follows is not applied",
         ]
     );
     assert_eq!(
         words(&[(DEPLOYMENT, "{name: p0_if, network: mybrhbn}", "{name: p0_if, network: mybrsfc}")])[2..],
         [
-            "lab, dpu-a, by its own Application:",
+            "lab, dpu-a, by its own Application",
             "wave 0: ServiceInterface dpf-operator-system/edge-hbn-p0-if-worker1-0000-90-00",
         ]
     );

@@ -48,8 +48,11 @@ const FINALIZER: Rule = rule(
     "application-finalizer",
     "It decides whether a later deletion of the Application takes along what it installed.",
 );
-const SERVICE_METADATA: Rule =
-    rule(Restarted, "pod-metadata", "Labels and annotations of the service are part of its pod template: its pods restart.");
+const SERVICE_METADATA: Rule = rule(
+    Restarted,
+    "pod-metadata",
+    "Labels and annotations of the service are part of its pod template: its pods restart.",
+);
 const NETWORKS: Rule = rule(
     Restarted,
     "pod-networks",
@@ -74,11 +77,8 @@ const PROJECT_CHANGED: Rule = rule(
     "project-changed",
     "What is installed stays; what the project no longer allows is not synced any more.",
 );
-const SET_CHANGED: Rule = rule(
-    Restarted,
-    "application-set",
-    "The Applications that it makes change: what they install may be replaced.",
-);
+const SET_CHANGED: Rule =
+    rule(Restarted, "application-set", "The Applications that it makes change: what they install may be replaced.");
 const SET_GONE: Rule = rule(
     Interrupted,
     "application-set-gone",

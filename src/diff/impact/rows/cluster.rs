@@ -14,12 +14,14 @@ use super::network::{
 };
 
 const NV_IPAM: &str = "nv-ipam.nvidia.com";
-const NAD: Rule =
-    rule(NewPods, "nad", "An interface is made when its pod starts: pods that run keep what they have.");
+const NAD: Rule = rule(NewPods, "nad", "An interface is made when its pod starts: pods that run keep what they have.");
 const STATUS: Rule = rule(Metadata, "agent-status", "The agent reports here; nothing that runs reads it.");
 const SF_CREATED: Rule = rule(NewPods, "device-plugin", "Pods that start from now on get these devices.");
-const SERVICE_LABEL: Rule =
-    rule(Nothing, "service-label", "DPF's controllers find the objects that they made by these labels, and no port changes.");
+const SERVICE_LABEL: Rule = rule(
+    Nothing,
+    "service-label",
+    "DPF's controllers find the objects that they made by these labels, and no port changes.",
+);
 
 /// Labels that only say who made an object.
 const MADE_BY: [Row; 6] = [

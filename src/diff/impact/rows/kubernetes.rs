@@ -16,11 +16,8 @@ const SELECTOR: Rule = rule(
     "selector-immutable",
     "The selector cannot be changed: give the object another name, or delete it first.",
 );
-const IMMUTABLE: Rule = rule(
-    Refused,
-    "spec-immutable",
-    "This cannot be changed: give the object another name, or delete it first.",
-);
+const IMMUTABLE: Rule =
+    rule(Refused, "spec-immutable", "This cannot be changed: give the object another name, or delete it first.");
 const READ: Rule = rule(
     NewPods,
     "file-changed",
@@ -32,23 +29,16 @@ const READ_GONE: Rule =
 const SERVICE: Rule = rule(Interrupted, "service-address", "Whoever uses the service reaches other pods, or none.");
 const SERVICE_CREATED: Rule = rule(Nothing, "service-created", "It is there for whoever uses it.");
 const NAMESPACE_CREATED: Rule = rule(Nothing, "namespace-created", "It is empty.");
-const NAMESPACE_GONE: Rule = rule(
-    Interrupted,
-    "namespace-gone",
-    "The API server deletes everything in it, also what Argo CD does not know.",
-);
+const NAMESPACE_GONE: Rule =
+    rule(Interrupted, "namespace-gone", "The API server deletes everything in it, also what Argo CD does not know.");
 const NAMESPACE: Rule =
     rule(NewPods, "namespace", "What is admitted into it from now on may differ; what is there stays.");
 const RIGHTS_CREATED: Rule = rule(Nothing, "rights-created", "Somebody may do more.");
-const RIGHTS: Rule = rule(
-    Nothing,
-    "rights",
-    "What runs goes on; a controller that may do less fails when it tries the next time.",
-);
+const RIGHTS: Rule =
+    rule(Nothing, "rights", "What runs goes on; a controller that may do less fails when it tries the next time.");
 const LIMITS: Rule = rule(NewPods, "limits", "It counts when pods or objects are admitted the next time.");
 const POLICY: Rule = rule(Interrupted, "network-policy", "Connections of the pods that it selects open or close.");
-const BUDGET: Rule =
-    rule(Nothing, "disruption-budget", "It counts when a node is drained the next time.");
+const BUDGET: Rule = rule(Nothing, "disruption-budget", "It counts when a node is drained the next time.");
 const CLAIM_CREATED: Rule = rule(Nothing, "volume-created", "Nothing happens until a pod names it.");
 const CLAIM_GONE: Rule = rule(
     Interrupted,
@@ -72,25 +62,14 @@ const DEFINITION: Rule = rule(
     "definition",
     "What is stored stays; fields that are no longer known go with the next write of an object.",
 );
-const WEBHOOK: Rule = rule(
-    NewPods,
-    "webhook",
-    "It is asked about what is created from now on; one that does not answer may block that.",
-);
+const WEBHOOK: Rule =
+    rule(NewPods, "webhook", "It is asked about what is created from now on; one that does not answer may block that.");
 const SECRET_STORE: Rule =
     rule(Nothing, "secret-store", "Secrets are read from there the next time that they are refreshed.");
-const SECRET_MADE: Rule = rule(
-    NewPods,
-    "secret-made",
-    "The Secret is made anew; pods see it when they read it again.",
-);
-const SECRET_GONE: Rule = rule(
-    NewPods,
-    "secret-gone",
-    "The Secret goes with it, as its owner; new pods that need it do not start.",
-);
-const CERTIFICATE: Rule =
-    rule(NewPods, "certificate", "A certificate is issued; pods see it when they read it again.");
+const SECRET_MADE: Rule = rule(NewPods, "secret-made", "The Secret is made anew; pods see it when they read it again.");
+const SECRET_GONE: Rule =
+    rule(NewPods, "secret-gone", "The Secret goes with it, as its owner; new pods that need it do not start.");
+const CERTIFICATE: Rule = rule(NewPods, "certificate", "A certificate is issued; pods see it when they read it again.");
 const SRIOV: Rule = rule(
     Drained,
     "sriov-policy",
@@ -100,11 +79,17 @@ const NIC_POLICY: Rule =
     rule(Restarted, "nic-policy", "NVIDIA's network operator rolls the DaemonSets that the policy asks for.");
 const NIC_DRIVER: Rule =
     rule(Drained, "nic-driver", "The driver is loaded anew on each host; its upgrade policy drains the host before.");
-const NIC_GONE: Rule =
-    rule(Interrupted, "nic-policy-gone", "The DaemonSets of the policy go, and with them devices and networks of pods.");
+const NIC_GONE: Rule = rule(
+    Interrupted,
+    "nic-policy-gone",
+    "The DaemonSets of the policy go, and with them devices and networks of pods.",
+);
 
-static WORKLOAD_FIELDS: &[Row] =
-    &[row("spec template", TEMPLATE).on(of_cluster_only), row("spec selector", SELECTOR), row("spec serviceName", IMMUTABLE)];
+static WORKLOAD_FIELDS: &[Row] = &[
+    row("spec template", TEMPLATE).on(of_cluster_only),
+    row("spec selector", SELECTOR),
+    row("spec serviceName", IMMUTABLE),
+];
 
 static JOB_FIELDS: &[Row] =
     &[row("spec template", IMMUTABLE), row("spec selector", SELECTOR), row("spec completionMode", IMMUTABLE)];
@@ -196,12 +181,7 @@ pub(super) static KINDS: &[Kind] = &[
         otherwise: whole(SRIOV).on(of_hosts),
         fields: NONE,
     },
-    kind(
-        "mellanox.com",
-        "NicClusterPolicy",
-        [STARTS, NIC_GONE, NIC_POLICY],
-        &[row("spec ofedDriver", NIC_DRIVER)],
-    ),
+    kind("mellanox.com", "NicClusterPolicy", [STARTS, NIC_GONE, NIC_POLICY], &[row("spec ofedDriver", NIC_DRIVER)]),
     kind("kamaji.clastix.io", "TenantControlPlane", [STARTS, STOPS, JOB], NONE),
     kind("kamaji.clastix.io", "DataStore", [READ_CREATED, STOPS, METADATA], NONE),
 ];

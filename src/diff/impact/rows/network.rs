@@ -21,11 +21,8 @@ pub(super) const CHAIN_NODES: Rule = rule(
     "chain-nodes",
     "Cards that it no longer selects lose it, those that it selects get it: ports and flows come and go with it.",
 );
-pub(super) const INTERFACE_CREATED: Rule = rule(
-    Nothing,
-    "interface-created",
-    "A port is made on the cards; traffic flows through it when a chain names it.",
-);
+pub(super) const INTERFACE_CREATED: Rule =
+    rule(Nothing, "interface-created", "A port is made on the cards; traffic flows through it when a chain names it.");
 pub(super) const INTERFACE_GONE: Rule = rule(
     Interrupted,
     "interface-gone",
@@ -42,8 +39,11 @@ pub(super) const INTERFACE_LABELS: Rule = rule(
     "interface-labels",
     "Chains find interfaces by these labels; a port that resolves to none or to two blocks its whole chain.",
 );
-pub(super) const CLUSTER_SELECTOR: Rule =
-    rule(Nothing, "cluster-selector", "DPF reads this selector from v26.4 on; before, the object goes to every cluster.");
+pub(super) const CLUSTER_SELECTOR: Rule = rule(
+    Nothing,
+    "cluster-selector",
+    "DPF reads this selector from v26.4 on; before, the object goes to every cluster.",
+);
 const NOT_COPIED: Rule = rule(Nothing, "not-copied", "DPF does not copy these annotations to the cards.");
 const CARRIED: Rule = rule(Nothing, "carried", "It only labels what is made in the DPU clusters.");
 pub(super) const POOL_CREATED: Rule = rule(NewPods, "pool-created", "New pods get addresses from it.");

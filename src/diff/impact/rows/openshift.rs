@@ -5,7 +5,9 @@
 //! pool says otherwise.
 
 use super::super::cards::every;
-use super::super::class::Class::{Drained, Interrupted, LeftBehind, NewPods, Nothing, Rebooted, Reprovisioned, Unknown};
+use super::super::class::Class::{
+    Drained, Interrupted, LeftBehind, NewPods, Nothing, Rebooted, Reprovisioned, Unknown,
+};
 use super::super::table::{Kind, Row, Rule, When, row, rule, whole};
 
 const MACHINES: Rule = rule(
@@ -13,9 +15,13 @@ const MACHINES: Rule = rule(
     "machine-config",
     "The machine config operator drains and restarts every node of the pool, as many at a time as its `maxUnavailable` says.",
 );
-const POOL_CREATED: Rule = rule(Rebooted, "pool-nodes", "Nodes that the pool selects get its configuration and restart.");
-const POOL_RATE: Rule =
-    rule(Nothing, "pool-rate", "It says whether and how many nodes restart at a time, when something else asks for it.");
+const POOL_CREATED: Rule =
+    rule(Rebooted, "pool-nodes", "Nodes that the pool selects get its configuration and restart.");
+const POOL_RATE: Rule = rule(
+    Nothing,
+    "pool-rate",
+    "It says whether and how many nodes restart at a time, when something else asks for it.",
+);
 const DPU_NETWORK: Rule = rule(
     Rebooted,
     "dpu-cluster-nodes",
@@ -62,11 +68,8 @@ const CHAIN: Rule = rule(
     "function-kept",
     "The operator does not change a pod that is there: delete the pod, and it is made anew.",
 );
-const FUNCTION_GONE: Rule = rule(
-    LeftBehind,
-    "function-stays",
-    "The pod of a function that is no longer named stays. Delete it by hand.",
-);
+const FUNCTION_GONE: Rule =
+    rule(LeftBehind, "function-stays", "The pod of a function that is no longer named stays. Delete it by hand.");
 const UNIT: Rule = rule(Nothing, "unit", "No controller reads it.");
 const HCP_CREATED: Rule = rule(NewPods, "hosted-cluster-created", "A hosted control plane is made for the cards.");
 const HCP_GONE: Rule =
@@ -74,8 +77,7 @@ const HCP_GONE: Rule =
 const HCP_CHANGED: Rule =
     rule(Unknown, "hosted-cluster", "Unknown: the provisioner decides what it does with the hosted control plane.");
 const MAINTENANCE: Rule = rule(Drained, "node-maintenance", "The node is cordoned and drained while it is there.");
-const MAINTENANCE_OVER: Rule =
-    rule(Nothing, "node-maintenance-over", "The node is given back to the scheduler.");
+const MAINTENANCE_OVER: Rule = rule(Nothing, "node-maintenance-over", "The node is given back to the scheduler.");
 
 static POOL: &[Row] =
     &[row("spec maxUnavailable", POOL_RATE), row("spec paused", POOL_RATE), row("spec configuration", POOL_RATE)];

@@ -11,8 +11,7 @@ use super::super::fleet::PROVISIONING;
 use super::super::table::{Kind, Row, Rule, When, row, rule, whole};
 use super::super::{refused, selection};
 
-const IMAGE_CREATED: Rule =
-    rule(Nothing, "image-created", "Nothing happens until a DPUSet or DPUDeployment names it.");
+const IMAGE_CREATED: Rule = rule(Nothing, "image-created", "Nothing happens until a DPUSet or DPUDeployment names it.");
 const IMAGE_GONE: Rule =
     rule(Nothing, "image-gone", "Nothing is installed with it any more; cards that run keep what they have.");
 const IMAGE_CHANGED: Rule =
@@ -26,11 +25,8 @@ pub(in super::super) const SET_BFB: Rule =
     rule(Reprovisioned, "dpuset-bfb", "DPF deletes the DPUs of the set and installs their cards from nothing.");
 pub(in super::super) const SET_FLAVOR: Rule =
     rule(Reprovisioned, "dpuset-flavor", "DPF deletes the DPUs of the set and installs their cards from nothing.");
-const SET_SECURE_BOOT: Rule = rule(
-    Reprovisioned,
-    "dpuset-secure-boot",
-    "Secure boot of a DPU cannot be changed: its card is installed anew.",
-);
+const SET_SECURE_BOOT: Rule =
+    rule(Reprovisioned, "dpuset-secure-boot", "Secure boot of a DPU cannot be changed: its card is installed anew.");
 pub(in super::super) const SET_CREATED: Rule = rule(
     Reprovisioned,
     "dpuset-created",
@@ -95,8 +91,7 @@ const CLUSTER_VERSION: Rule = rule(
     "cluster-version",
     "The control plane rolls to another version; the kubelets of the cards keep theirs.",
 );
-const CLUSTER_SIZE: Rule =
-    rule(Nothing, "cluster-size", "It only bounds how many cards may join from now on.");
+const CLUSTER_SIZE: Rule = rule(Nothing, "cluster-size", "It only bounds how many cards may join from now on.");
 const CLUSTER_ENDPOINT: Rule = rule(
     Interrupted,
     "cluster-endpoint",

@@ -23,7 +23,8 @@ const GONE: Rule = rule(
 const OTHER: Rule = rule(Metadata, "deployment-other", "Only what is made from now on sees it.");
 pub(in super::super) const BFB: Rule =
     rule(Reprovisioned, "deployment-bfb", "DPF installs the cards of its sets from nothing.");
-pub(in super::super) const FLAVOR: Rule = rule(Reprovisioned, "deployment-flavor", "DPF installs the cards of its sets from nothing.");
+pub(in super::super) const FLAVOR: Rule =
+    rule(Reprovisioned, "deployment-flavor", "DPF installs the cards of its sets from nothing.");
 const SECURE_BOOT: Rule = rule(
     Reprovisioned,
     "deployment-secure-boot",
@@ -34,10 +35,8 @@ const NODE_EFFECT: Rule = rule(
     "node-effect",
     "It says what happens to nodes at the next installation of a card; none is installed now.",
 );
-const SERVICE: Rule =
-    rule(Restarted, "deployment-service", "The service rolls to another template or configuration.");
-const SERVICE_ADDED: Rule =
-    rule(NewPods, "service-added", "The cards are labelled for it, and its pods start there.");
+const SERVICE: Rule = rule(Restarted, "deployment-service", "The service rolls to another template or configuration.");
+const SERVICE_ADDED: Rule = rule(NewPods, "service-added", "The cards are labelled for it, and its pods start there.");
 const SERVICE_REMOVED: Rule = rule(
     Interrupted,
     "service-removed",
@@ -49,15 +48,11 @@ const CHAIN_IPAM: Rule =
 const UPGRADE_POLICY: Rule = rule(Nothing, "upgrade-policy", "It says how the next change is rolled out.");
 const REVISIONS: Rule = rule(Nothing, "revisions", "It says how many old revisions are kept.");
 const PART_CREATED: Rule = rule(Nothing, "part-created", "Nothing happens until a DPUDeployment names it.");
-const PART_GONE: Rule = rule(
-    Nothing,
-    "part-gone",
-    "What runs goes on; a DPUDeployment that still names it is not reconciled any more.",
-);
+const PART_GONE: Rule =
+    rule(Nothing, "part-gone", "What runs goes on; a DPUDeployment that still names it is not reconciled any more.");
 const PART_OTHER: Rule = rule(Metadata, "part-other", "Nothing that runs reads it.");
 const CHART: Rule = rule(Restarted, "chart", "The service's pods restart with another chart or other values.");
-const RESOURCE_FIT: Rule =
-    rule(Nothing, "resource-fit", "It only counts for whether the services fit on a card.");
+const RESOURCE_FIT: Rule = rule(Nothing, "resource-fit", "It only counts for whether the services fit on a card.");
 const PART_NAME: Rule = rule(
     Nothing,
     "part-name",
@@ -80,8 +75,7 @@ const SERVICE_GONE: Rule = rule(
     "dpuservice-gone",
     "Its Applications go with all that they installed; its namespace on the DPU clusters stays.",
 );
-const DAEMON_SET: Rule =
-    rule(Restarted, "daemon-set", "The pod template changes, and the service's pods restart.");
+const DAEMON_SET: Rule = rule(Restarted, "daemon-set", "The pod template changes, and the service's pods restart.");
 const UPDATE_STRATEGY: Rule = rule(Nothing, "update-strategy", "It bounds how pods are replaced the next time.");
 const SERVICE_NODES: Rule = rule(
     Interrupted,
@@ -97,15 +91,11 @@ const PAUSED: Rule =
     rule(Nothing, "service-paused", "The controller stops or starts to look at it; what runs goes on.");
 const CREDENTIALS: Rule =
     rule(Nothing, "credentials", "A ServiceAccount and a Secret are made for whoever asks for them.");
-const CREDENTIALS_GONE: Rule = rule(
-    NewPods,
-    "credentials-gone",
-    "The Secret is renewed no more: what uses it stops when its token ends.",
-);
+const CREDENTIALS_GONE: Rule =
+    rule(NewPods, "credentials-gone", "The Secret is renewed no more: what uses it stops when its token ends.");
 const CREDENTIALS_CHANGED: Rule =
     rule(NewPods, "credentials-changed", "The Secret is made anew; pods see it when they read it again.");
-const NAD: Rule =
-    rule(NewPods, "nad", "An interface is made when its pod starts: pods that run keep what they have.");
+const NAD: Rule = rule(NewPods, "nad", "An interface is made when its pod starts: pods that run keep what they have.");
 
 static DEPLOYMENT: &[Row] = &[
     row("spec dpus bfb", BFB).on(of_deployment).closer(revision::image),

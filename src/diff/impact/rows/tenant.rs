@@ -10,8 +10,7 @@ use super::super::table::{Kind, Rule, rule, whole};
 const VPC: &str = "vpc.dpu.nvidia.com";
 const STORAGE: &str = "storage.dpu.nvidia.com";
 const NETWORK_CREATED: Rule = rule(NewPods, "network-created", "Interfaces that name it may join it.");
-const NETWORK_GONE: Rule =
-    rule(Interrupted, "network-gone", "Interfaces that are in it have no network any more.");
+const NETWORK_GONE: Rule = rule(Interrupted, "network-gone", "Interfaces that are in it have no network any more.");
 const NETWORK: Rule = rule(Unknown, "network", "Unknown: its controller decides what interfaces that are in it see.");
 const STORE_CREATED: Rule = rule(NewPods, "store-created", "Volumes may be made of it or attached.");
 const STORE_GONE: Rule = rule(Interrupted, "store-gone", "A host that has the volume loses it.");
