@@ -91,7 +91,7 @@ fn every_kind_of_the_public_examples_has_a_row() {
 fn each_case_is_told_as_expected() {
     let mut wrong = Vec::new();
     let mut cases: Vec<_> =
-        std::fs::read_dir(root().join("tests/diff")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        std::fs::read_dir(root().join("tests/impact")).unwrap().map(|entry| entry.unwrap().path()).collect();
     cases.sort();
     assert!(cases.len() > 20);
     for case in cases {

@@ -212,10 +212,17 @@ pub(super) fn rate(set: &Node, total: usize) -> Option<String> {
     })
 }
 
-/// The DPUSets of a side that name an object at `path`.
-pub(super) fn sets_that_name(fleet: &Fleet<'_>, id: &ObjectId, path: &[&str], any_namespace: bool) -> Vec<String> {
-    let named = fleet
-        .of_kind(PROVISIONING, "DPUSet")
-        .filter(|set| (any_namespace || set.id.namespace == id.namespace) && set.node.text(path) == Some(&*id.name));
-    named.map(|set| set.id.to_string()).collect()
+/// The DPUSets and DPUDeployments of a side that name a BFB or flavor; of a BFB in any namespace.
+pub(super) fn users_of(fleet: &Fleet<'_>, id: &ObjectId) -> Vec<String> {
+    let (of_set, of_deployment): (&[&str], &[&str]) = match &*id.kind {
+        "BFB" => (&["spec", "dpuTemplate", "spec", "bfb", "name"], &["spec", "dpus", "bfb"]),
+        _ => (&["spec", "dpuTemplate", "spec", "dpuFlavor"], &["spec", "dpus", "flavor"]),
+    };
+    let anywhere = &*id.kind == "BFB";
+    let sets = fleet.of_kind(PROVISIONING, "DPUSet").map(|set| (set, of_set));
+    let deployments = fleet.of_kind(SVC, "DPUDeployment").map(|deployment| (deployment, of_deployment));
+    let named = sets.chain(deployments).filter(|(user, path)| {
+        (anywhere || user.id.namespace == id.namespace) && user.node.text(path) == Some(&*id.name)
+    });
+    named.map(|(user, _)| user.id.to_string()).collect()
 }

@@ -3,7 +3,7 @@
 //! In: a [`Case`]. Out: a [`Verdict`] of class `refused`, with what to do instead. The rules of the release's CRDs decide; the
 //! webhooks of DPF v24.10 add that a BFB and a DPUFlavor stay while a DPUSet names them.
 
-use super::cards::{Cards, of_image, sets_that_name};
+use super::cards::{Cards, of_image, users_of};
 use super::case::{Case, Verdict};
 use super::class::Class;
 use super::fleet::Fleet;
@@ -52,13 +52,11 @@ fn instead(id: &ObjectId) -> String {
 /// A BFB or DPUFlavor that goes while something names it: a DPUSet, of a BFB in any namespace; of a flavor also a DPU, which
 /// keeps the one that it was installed with until its card is installed anew.
 pub(super) fn image_in_use(case: &Case<'_>) -> Option<Verdict> {
-    let template = ["spec", "dpuTemplate", "spec"];
-    let (path, is_bfb) = match &*case.id.kind {
-        "BFB" => ([&template[..], &["bfb", "name"]].concat(), true),
-        "DPUFlavor" => ([&template[..], &["dpuFlavor"]].concat(), false),
-        _ => return None,
-    };
-    let users = |fleet: Option<&Fleet<'_>>| fleet.map(|fleet| sets_that_name(fleet, case.id, &path, is_bfb));
+    let is_bfb = &*case.id.kind == "BFB";
+    if !is_bfb && &*case.id.kind != "DPUFlavor" {
+        return None;
+    }
+    let users = |fleet: Option<&Fleet<'_>>| fleet.map(|fleet| users_of(fleet, case.id));
     if let Some(first) = users(case.head).unwrap_or_default().first() {
         let why = format!("The webhook keeps it while {first} names it. Take it out of that first.");
         return Some(Verdict::new(Class::Refused, "image-in-use", why, Cards::default()));

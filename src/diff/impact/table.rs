@@ -201,6 +201,13 @@ mod tests {
     }
 
     #[test]
+    fn what_came_below_a_place_did_not_come_at_it() {
+        let service = |keys: &[&str]| rules("svc.dpu.nvidia.com", "DPUDeployment", keys, ChangeKind::Added, json!("x"));
+        assert_eq!(service(&["spec", "services", "hbn"]), ["service-added"]);
+        assert_eq!(service(&["spec", "services", "hbn", "dependsOn"]), ["deployment-service"]);
+    }
+
+    #[test]
     fn what_came_as_a_whole_is_looked_into() {
         let template = json!({"spec": {"bfb": {"name": "x"}}});
         let found =

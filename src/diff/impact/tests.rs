@@ -203,6 +203,35 @@ fn services_and_chains() {
     ]);
 }
 
+/// A service that is installed by an Application, on the cards of a rack.
+#[test]
+fn pods_leave_cards_and_come_to_others_at_a_rate() {
+    let begin = "apiVersion: provisioning.dpu.nvidia.com/v1alpha1\nkind: BFB";
+    let service = format!(
+        "apiVersion: svc.dpu.nvidia.com/v1alpha1\nkind: DPUService\nmetadata: {{name: probe, namespace: dpf-operator-system}}\n\
+         spec:\n  serviceDaemonSet:\n    updateStrategy: {{type: RollingUpdate, rollingUpdate: {{maxUnavailable: 2}}}}\n    \
+         nodeSelector: {{nodeSelectorTerms: [{{matchExpressions: [{{key: kubernetes.io/hostname, operator: In, values: \
+         [{CARD_1}]}}]}}]}}\n  helmChart:\n    source: {{repoURL: \"oci://registry.example.com/charts\", chart: probe, version: \
+         1.0.0}}\n    values: {{size: 1}}\n---\n{begin}"
+    );
+    let base = [(DEPLOYMENT, begin, service.as_str())];
+    let application = "Application dpf-operator-system/dpu-a-probe";
+    check(&[
+        Expected {
+            base: &base,
+            head: &[(DEPLOYMENT, "values: {size: 1}", "values: {size: 2}")],
+            object: application,
+            says: (Class::Restarted, "values", &[CARD_1], Some("2")),
+        },
+        Expected {
+            base: &base,
+            head: &[(DEPLOYMENT, "values: [worker1-0000-90-00]", "values: [worker2-0000-90-00]")],
+            object: application,
+            says: (Class::Interrupted, "service-nodes", &[CARD_1, CARD_2], None),
+        },
+    ]);
+}
+
 #[test]
 fn addresses() {
     let pool = "CIDRPool dpf-operator-system/loopback";
