@@ -140,6 +140,7 @@ impl<'t, 'f> Collapse<'t, 'f> {
                 rule: impact.rule.to_owned(),
                 why: impact.why.clone(),
                 dpus: BTreeSet::new(),
+                of: BTreeSet::new(),
                 at_a_time: BTreeSet::new(),
                 at: BTreeSet::new(),
             });
@@ -147,6 +148,7 @@ impl<'t, 'f> Collapse<'t, 'f> {
                 (worst.class, worst.rule, worst.why) = (impact.class, impact.rule.to_owned(), impact.why);
             }
             worst.dpus.extend(impact.dpus);
+            worst.of.extend(impact.of);
             worst.at_a_time.extend(impact.at_a_time);
             worst.at.extend(at.filter(|_| worst.at.len() < MOST_LINES));
         }

@@ -15,6 +15,7 @@ mod noise;
 pub mod pair;
 pub mod ranges;
 pub mod report;
+pub mod rollout;
 pub mod secret;
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::node::Node;
 use crate::render::object::Destination;
 use crate::render::{RenderedDestination, RenderedObject, RenderedSite};
-use change::{Change, ChangeKind, Judged, Occurrence, Whole};
+use change::{Change, ChangeKind, Judged, Whole};
+use impact::Judge;
 
 /// What is known of pairs of nodes that many destinations have; for all sites of a run.
 #[derive(Default)]
@@ -61,6 +63,7 @@ pub fn site(base: Option<&RenderedSite>, head: Option<&RenderedSite>, memo: &Mem
     let names = neutral::Names::of(&site, [base, head].into_iter().flatten());
     let variables = base.zip(head).map(|(base, head)| cause::Variables::of(base, head)).unwrap_or_default();
     let mut diff = SiteDiff { site, was, renamed: Vec::new(), variables, names, changes: Vec::new() };
+    let judge = Judge::new(base, head);
     match (base, head) {
         (Some(before), Some(after)) => {
             for (before, after) in pair::destinations(before, after) {
@@ -70,15 +73,15 @@ pub fn site(base: Option<&RenderedSite>, head: Option<&RenderedSite>, memo: &Mem
                     diff.renamed.push((before.destination.to_string(), after.destination.to_string()));
                 }
                 let whole = if before.is_some() && after.is_some() { Whole::Object } else { Whole::Cluster };
-                diff.destination(base, head, before, after, whole, memo);
+                diff.destination(&judge, before, after, whole, memo);
             }
         }
         _ => {
             for before in base.iter().flat_map(|site| &site.destinations) {
-                diff.destination(base, head, Some(before), None, Whole::Site, memo);
+                diff.destination(&judge, Some(before), None, Whole::Site, memo);
             }
             for after in head.iter().flat_map(|site| &site.destinations) {
-                diff.destination(base, head, None, Some(after), Whole::Site, memo);
+                diff.destination(&judge, None, Some(after), Whole::Site, memo);
             }
         }
     }
@@ -88,8 +91,7 @@ pub fn site(base: Option<&RenderedSite>, head: Option<&RenderedSite>, memo: &Mem
 impl SiteDiff {
     fn destination(
         &mut self,
-        base: Option<&RenderedSite>,
-        head: Option<&RenderedSite>,
+        judge: &Judge<'_>,
         before: Option<&RenderedDestination>,
         after: Option<&RenderedDestination>,
         whole: Whole,
@@ -100,20 +102,13 @@ impl SiteDiff {
         let after = after.map_or(&[][..], |side| &side.objects);
         for (before, after) in pair::objects(before, after) {
             if let Some(change) = memo.change(before, after) {
-                self.judge(base, head, destination, whole, change);
+                self.judge(judge, destination, whole, change);
             }
         }
     }
 
-    fn judge(
-        &mut self,
-        base: Option<&RenderedSite>,
-        head: Option<&RenderedSite>,
-        destination: &Destination,
-        whole: Whole,
-        change: Arc<Change>,
-    ) {
-        let impact = impact::decide(&Occurrence { base, head, destination, change: &change });
+    fn judge(&mut self, judge: &Judge<'_>, destination: &Destination, whole: Whole, change: Arc<Change>) {
+        let impact = Some(judge.judge(destination, &change));
         let site = Arc::clone(&self.site);
         self.changes.push(Judged { site, destination: destination.clone(), change, whole, impact });
     }

@@ -21,6 +21,7 @@ mod health;
 #[path = "../health_cases/mod.rs"]
 mod health_cases;
 mod hostile;
+mod impact;
 mod kustomize;
 mod mutations;
 mod oracle;

@@ -23,6 +23,7 @@ pub(super) fn outcome(tree: &SourceTree<'_>, head: Option<&RenderedSite>) -> Out
         site: head.site.clone(),
         inventory: head.inventory.clone(),
         vars: head.vars.clone(),
+        folders: head.folders.clone(),
         destinations: destinations(tree, &folder(tree, &head.name), &mut diagnostics),
     });
     let refused = diagnostics.iter().any(|fault| fault.severity == Severity::Error);
@@ -51,6 +52,7 @@ fn of_nobody(tree: &SourceTree<'_>, name: &str) -> RenderedSite {
         site,
         inventory: Inventory::default(),
         vars: nothing,
+        folders: Vec::new(),
         destinations: destinations(tree, name, &mut Vec::new()),
     }
 }

@@ -1,12 +1,14 @@
 //! `dpu-render diff [SITE…]`.
 
 mod committed;
+mod gates;
 mod git;
 mod revision;
 mod sides;
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _};
+use std::mem;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -14,7 +16,9 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::diff::collapse::Collapse;
+use crate::diff::impact::gate::Gated;
 use crate::diff::report::{Report, Side, Unanswered, json, markdown, text};
+use crate::diff::rollout::{self, Rollout};
 use crate::diff::{self, Memo, SiteDiff};
 use crate::render::{Options, Outcome, RenderedSite, Repository, Texts};
 
@@ -22,6 +26,7 @@ use super::findings::Findings;
 use super::fleet::{Progress, in_order};
 use super::sites::{Color, SiteRef, assignment};
 use super::{Failure, Status, deliver, say};
+use gates::Guard;
 use sides::{Sides, is_site};
 
 /// Tell what a change does: what differs between two sides, in which clusters
@@ -30,7 +35,8 @@ use sides::{Sides, is_site};
 /// `--base origin/main --merge-base` tells what a pull request changes. Both sides are rendered, nothing is checked out.
 /// Equal changes in many clusters are one entry. Secrets are hidden.
 ///
-/// Exit codes: 0 no difference; 1 the sides differ; 2 no answer, which the head that does not render is too.
+/// Exit codes: 0 no difference; 1 the sides differ; 2 no answer, which the head that does not render is too. With `--fail-on`,
+/// 0 what differs may pass; 1 it must be acknowledged first.
 #[derive(Debug, clap::Args)]
 pub(super) struct DiffArgs {
     /// Folders of the sites, or their `site.yaml` [default: all below `sites`]
@@ -63,6 +69,14 @@ pub(super) struct DiffArgs {
     /// Most characters of the Markdown; what is left out is named
     #[arg(long, value_name = "N", default_value_t = 60_000, value_parser = budget)]
     max_chars: usize,
+    /// Fail only where a change is as harmful as WORD and nobody acknowledges it in the site; may be repeated.
+    ///
+    /// A class, for it and every worse one: refused, reprovision, reboot, drain, interrupt, restart, unknown, left-behind,
+    /// new-pods, metadata. Or `lost`, objects that are there no more; `emptied`, clusters and sites that are; `destructive`,
+    /// both of them and reprovision. The message says what to write into the site's annotation `dpu-render.dev/acknowledge`; a
+    /// line counts for this change only, and once it is in the base no more.
+    #[arg(long, value_name = "WORD", value_parser = gates::gates)]
+    fail_on: Vec<gates::Gates>,
     /// Also render the sites that read no file that differs
     #[arg(long)]
     all: bool,
@@ -91,6 +105,13 @@ enum Format {
     Json,
 }
 
+/// What a site's changes ask for.
+struct Aftermath {
+    site: String,
+    gated: Gated,
+    rollouts: Vec<Rollout>,
+}
+
 pub(super) fn run(args: &DiffArgs) -> Result<Status, Failure> {
     let sides = Sides::find(args)?;
     let (base, head) = Repository::pair(&sides.base, &sides.head);
@@ -103,12 +124,14 @@ pub(super) fn run(args: &DiffArgs) -> Result<Status, Failure> {
         sides: &sides,
         from_tree: args.base_tree.is_some(),
         memo: Memo::default(),
+        guard: Guard::new(&args.fail_on),
         names: Mutex::default(),
     };
     let mut told = Told {
         findings: Findings::new(&repositories[1..], true),
         collapse: Collapse::new(repositories[1].tree()),
         without_answer: Vec::new(),
+        aftermaths: Vec::new(),
         gone: Vec::new(),
         come: Vec::new(),
     };
@@ -124,14 +147,22 @@ pub(super) fn run(args: &DiffArgs) -> Result<Status, Failure> {
         let known = work.names.lock().unwrap_or_else(PoisonError::into_inner);
         told.gone.extend(committed::others(repositories[0].tree(), &known));
     }
-    let Told { mut findings, mut collapse, without_answer, gone, come } = told;
-    for (before, after) in diff::pair::sites(gone, come) {
-        collapse.add(diff::site(before.as_ref(), after.as_ref(), &work.memo));
+    for (before, after) in diff::pair::sites(mem::take(&mut told.gone), mem::take(&mut told.come)) {
+        let (diff, aftermath) = work.compare(before.as_ref(), after.as_ref());
+        told.keep(diff, aftermath);
+    }
+    let Told { mut findings, collapse, without_answer, aftermaths, .. } = told;
+    let mut guard = work.guard;
+    let mut rollouts = Vec::new();
+    for aftermath in aftermaths {
+        guard.keep(&aftermath.site, aftermath.gated);
+        rollouts.extend(aftermath.rollouts);
     }
     let [base, head] = sides.names.clone();
     let unaffected = sides.sites.len() - sites.len();
     let report = Report { base, head, sites: sites.len(), unaffected, without_answer, ..collapse.report() };
-    print(args, &report, &mut findings)
+    let report = Report { rollouts: rollout::told(&rollouts), held: guard.held().to_vec(), ..report };
+    print(args, &report, &mut findings, &guard)
 }
 
 /// What every site is compared with.
@@ -142,6 +173,7 @@ struct Work<'w> {
     /// The base is a tree that was written.
     from_tree: bool,
     memo: Memo,
+    guard: Guard,
     /// Names of the sites that there are, for a tree that may hold more.
     names: Mutex<BTreeSet<String>>,
 }
@@ -149,7 +181,7 @@ struct Work<'w> {
 /// What became of a site.
 enum Compared {
     /// Both sides have it.
-    Both(Box<SiteDiff>),
+    Both(Box<SiteDiff>, Aftermath),
     /// One side lacks it: perhaps it is another's under another name.
     One(Side, Box<RenderedSite>),
     /// A side refuses it, with these faults.
@@ -175,9 +207,17 @@ impl Work<'_> {
             (None, Some(Outcome { site: Some(after), .. })) => Compared::One(Side::Head, Box::new(after)),
             (before, after) => {
                 let site = |outcome: Option<Outcome>| outcome.and_then(|one| one.site);
-                Compared::Both(Box::new(diff::site(site(before).as_ref(), site(after).as_ref(), &self.memo)))
+                let (diff, aftermath) = self.compare(site(before).as_ref(), site(after).as_ref());
+                Compared::Both(Box::new(diff), aftermath)
             }
         }
+    }
+
+    fn compare(&self, before: Option<&RenderedSite>, after: Option<&RenderedSite>) -> (SiteDiff, Aftermath) {
+        let diff = diff::site(before, after, &self.memo);
+        let gated = self.guard.ask(&diff, before, after);
+        let aftermath = Aftermath { site: diff.site.to_string(), gated, rollouts: rollout::of(&diff, after) };
+        (diff, aftermath)
     }
 }
 
@@ -186,6 +226,7 @@ struct Told<'t> {
     findings: Findings<'t, 't>,
     collapse: Collapse<'t, 't>,
     without_answer: Vec<Unanswered>,
+    aftermaths: Vec<Aftermath>,
     /// Sites of the base that the head lacks.
     gone: Vec<RenderedSite>,
     /// Sites of the head that the base lacks.
@@ -193,9 +234,14 @@ struct Told<'t> {
 }
 
 impl Told<'_> {
+    fn keep(&mut self, diff: SiteDiff, aftermath: Aftermath) {
+        self.aftermaths.push(aftermath);
+        self.collapse.add(diff);
+    }
+
     fn take(&mut self, folder: &str, compared: Compared) {
         match compared {
-            Compared::Both(diff) => self.collapse.add(*diff),
+            Compared::Both(diff, aftermath) => self.keep(*diff, aftermath),
             Compared::One(Side::Base, site) => self.gone.push(*site),
             Compared::One(Side::Head, site) => self.come.push(*site),
             Compared::Refused(side, faults) => {
@@ -212,7 +258,7 @@ impl Told<'_> {
 }
 
 /// Tells what was found, and what it amounts to.
-fn print(args: &DiffArgs, report: &Report, findings: &mut Findings<'_, '_>) -> Result<Status, Failure> {
+fn print(args: &DiffArgs, report: &Report, findings: &mut Findings<'_, '_>, guard: &Guard) -> Result<Status, Failure> {
     if !args.quiet {
         let colour = args.color.on(io::stdout().is_terminal());
         let product = match args.format {
@@ -224,6 +270,11 @@ fn print(args: &DiffArgs, report: &Report, findings: &mut Findings<'_, '_>) -> R
     }
     let (faults, _) = findings.text(args.color.on(io::stderr().is_terminal()));
     say(&faults);
+    guard.tell();
+    let answered = !findings.any_refused() && report.without_answer.is_empty();
+    if let Some(status) = guard.status(answered) {
+        return Ok(status);
+    }
     Ok(if findings.any_refused() {
         Status::NoAnswer
     } else if report.is_empty() && report.without_answer.is_empty() {

@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 
 use super::change::{ChangeKind, Form, Noise, Whole};
 use super::impact::Class;
+use super::impact::gate::Held;
 
 /// What two sides differ in.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +34,10 @@ pub struct Report {
     pub hidden: BTreeMap<Noise, usize>,
     /// Sites of which there is no comparison.
     pub without_answer: Vec<Unanswered>,
+    /// How the head comes to the clusters: what it is of, and a line per stage.
+    pub rollouts: Vec<(String, Vec<String>)>,
+    /// What nobody has acknowledged.
+    pub held: Vec<Held>,
 }
 
 /// A site or cluster that has another name now.
@@ -107,6 +112,8 @@ pub struct ShownImpact {
     pub why: String,
     /// Cards, sorted.
     pub dpus: BTreeSet<String>,
+    /// Which cards in words, where no inventory names them.
+    pub of: BTreeSet<String>,
     /// How many at a time, as the objects say it.
     pub at_a_time: BTreeSet<String>,
     /// Lines that caused it.

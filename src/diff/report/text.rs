@@ -21,6 +21,7 @@ pub fn text(report: &Report, colour: bool, width: Option<usize>) -> String {
     for entry in report.entries.iter().filter(|entry| !entry.is_noise()) {
         out.entry(entry);
     }
+    out.rollouts(report);
     for remark in remarks(report) {
         out.line(0, "1", &remark);
     }
@@ -61,7 +62,23 @@ impl Text {
         self.out.push('\n');
     }
 
+    /// In which waves the head comes to the clusters.
+    fn rollouts(&mut self, report: &Report) {
+        for (place, stages) in &report.rollouts {
+            self.line(0, "1", &format!("rollout of {place}:"));
+            for stage in stages {
+                self.line(2, "", stage);
+            }
+        }
+        if !report.rollouts.is_empty() {
+            self.out.push('\n');
+        }
+    }
+
     fn cards(&mut self, impact: &super::ShownImpact) {
+        for words in impact.of.iter().take(MOST_VARIANTS) {
+            self.line(2, "", words);
+        }
         if impact.dpus.is_empty() {
             return;
         }
