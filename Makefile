@@ -14,7 +14,7 @@ lint:
 
 # Writes what the golden cases expect anew; read the difference before it is committed.
 bless:
-	DPU_RENDER_BLESS=1 cargo test --locked --test it -- argocd golden steps
+	DPU_RENDER_BLESS=1 cargo test --locked --test it -- argocd diff::every golden steps
 
 # The real Argo CD and API servers. They are built once (tests/e2e/stack), run without a network, and end with the tests.
 # One test: make e2e TEST=its_name.

@@ -131,10 +131,6 @@ impl<'t, 'f> Collapse<'t, 'f> {
         let collected = self.entries.entry(key).or_default();
         *collected.kinds.entry(change.id.kind.to_string()).or_default() += 1;
         if let Some(impact) = impact {
-            let at = impact
-                .source
-                .and_then(|origin| line_of(origin, self.tree))
-                .map(|(path, line)| format!("{path}:{line}"));
             let worst = collected.impact.get_or_insert_with(|| ShownImpact {
                 class: impact.class,
                 rule: impact.rule.to_owned(),
@@ -142,7 +138,6 @@ impl<'t, 'f> Collapse<'t, 'f> {
                 dpus: BTreeSet::new(),
                 of: BTreeSet::new(),
                 at_a_time: BTreeSet::new(),
-                at: BTreeSet::new(),
             });
             if impact.class < worst.class {
                 (worst.class, worst.rule, worst.why) = (impact.class, impact.rule.to_owned(), impact.why);
@@ -150,7 +145,6 @@ impl<'t, 'f> Collapse<'t, 'f> {
             worst.dpus.extend(impact.dpus);
             worst.of.extend(impact.of);
             worst.at_a_time.extend(impact.at_a_time);
-            worst.at.extend(at.filter(|_| worst.at.len() < MOST_LINES));
         }
         let values = if whole_of_many { String::new() } else { seen.values.clone() };
         let mut at = BTreeSet::new();
@@ -329,7 +323,8 @@ fn shown(edit: &Edit, id: &ObjectId) -> Vec<ShownEdit> {
 
 fn one(path: &Path, edit: &Edit, id: &ObjectId) -> ShownEdit {
     let value = |node: &Node| {
-        if edit.secret {
+        // Of noise the place is told.
+        if edit.secret || edit.noise.is_some() {
             return Shown::Hidden;
         }
         if edit.reordered {

@@ -1,9 +1,10 @@
 //! What need not be read: it follows from what is shown anyway. PURE.
 //!
-//! In: the edits of an object. Out: the same, marked where one is noise. What is marked is counted, never dropped.
+//! In: the edits of an object. Out: the same, marked where one is noise. What is marked is counted with its place, never dropped; its
+//! values are in no report.
 
 use super::change::{Edit, Noise, Step};
-use crate::render::expand::dpf::CONTENT_DIGEST;
+use super::secret;
 use crate::render::object::ObjectId;
 
 /// Labels and annotations that name the version of what is installed.
@@ -40,8 +41,7 @@ fn metadata(edit: &Edit) -> Option<(&str, &str)> {
 /// A digest of something that is compared itself.
 fn is_digest(edit: &Edit) -> bool {
     let both = edit.before.is_some() && edit.after.is_some();
-    both && metadata(edit)
-        .is_some_and(|(map, key)| map == "annotations" && (key == CONTENT_DIGEST || key.starts_with("checksum/")))
+    both && metadata(edit).is_some_and(|(map, key)| map == "annotations" && secret::is_digest(key))
 }
 
 /// A version that is told beside what it is the version of.

@@ -1,11 +1,12 @@
 //! What may be a secret, by kind of object, by name of field and by look. PURE.
 //!
 //! In: a place, or a text. Out: whether it is hidden, and [`masked`], a node as it may be shown. Of what is hidden neither
-//! value nor length nor digest is told: only that it is there, or that it changed.
+//! value nor length nor digest is told, a digest of content around it neither: only that it is there, or that it changed.
 
 use super::change::Step;
 use super::embedded;
 use crate::node::{Entry, Map, Node, Value};
+use crate::render::expand::dpf::CONTENT_DIGEST;
 use crate::render::object::ObjectId;
 
 /// What stands where a secret was.
@@ -102,11 +103,21 @@ const LOOKS: [&str; 12] = [
     "dop_v1_",
     "npm_",
 ];
+/// Beginning of the annotations by which charts have pods replaced when what they mount differs.
+const CHECKSUM: &str = "checksum/";
 /// Annotation that holds the object once more.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
+/// Whether an annotation is a digest of content, which tells of the secrets in it.
+pub(super) fn is_digest(annotation: &str) -> bool {
+    annotation == CONTENT_DIGEST || annotation.starts_with(CHECKSUM)
+}
+
 /// Whether the value of `key` is hidden, in a map below `steps` that is `maps` on the two sides.
 pub(super) fn field(id: &ObjectId, steps: &[Step], key: &str, maps: &[&Map]) -> bool {
+    if matches!(steps.last(), Some(Step::Key(map)) if map.ends_with("nnotations")) && is_digest(key) {
+        return true;
+    }
     if id.is("", "Secret") && (key == LAST_APPLIED || (steps.is_empty() && matches!(key, "data" | "stringData"))) {
         // The keys of a Secret are no secret: their values are looked at one by one.
         return key == LAST_APPLIED;

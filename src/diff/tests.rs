@@ -308,6 +308,8 @@ fn secrets_are_known_by_kind_by_neighbour_and_by_look() {
     );
     for hidden in [
         json!({"env": [{"name": "API_TOKEN", "value": "planted"}]}),
+        json!({"metadata": {"annotations": {"dpu-render.dev/content-digest": "planted"}}}),
+        json!({"values": {"podAnnotations": {"checksum/config": "planted"}}}),
         json!({"args": ["--password", "planted"]}),
         json!({"args": ["--auth-token=planted"]}),
         json!({"command": ["sh", "-c", "login --password planted"]}),

@@ -13,20 +13,31 @@ use crate::program::{folder, program, run};
 
 const SIDES: [&str; 5] = ["diff", "--base-dir", "base", "--head-dir", "head"];
 
-fn cases() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diff");
+/// Those of a folder of `tests`.
+fn cases(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
     let mut cases: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     cases.sort();
     cases
 }
 
+/// The arguments of a case, its own ones among them.
+fn arguments<'a>(more: &'a str, format: &'a str) -> Vec<&'a str> {
+    SIDES.into_iter().chain(more.lines()).chain(["--format", format]).collect()
+}
+
+/// Of `diff`, in every form. Of `impact`, a change per class, per rule of what is refused and of what stays behind: as text,
+/// and in the other forms where the case has them.
 #[test]
 fn every_case_reads_as_expected() {
     let mut wrong = Vec::new();
-    for case in cases() {
+    let (own, of_impact) = (cases("diff"), cases("impact"));
+    assert!(own.len() > 6 && of_impact.len() > 25);
+    for case in own.iter().chain(&of_impact) {
         let mut said: BTreeMap<&str, String> = BTreeMap::new();
+        let more = fs::read_to_string(case.join("arguments")).unwrap_or_default();
         for (file, format) in [("expected.txt", "text"), ("expected.md", "markdown"), ("expected.json", "json")] {
-            let answer = run(&case, &[&SIDES[..], &["--format", format]].concat());
+            let answer = run(case, &arguments(&more, format));
             let mut text = match format {
                 "json" => {
                     let value: Json = serde_json::from_str(&answer.out).unwrap();
@@ -39,7 +50,9 @@ fn every_case_reads_as_expected() {
             if format == "text" {
                 text.push_str(&format!("--- exit code {}\n{}", answer.code.unwrap(), answer.err));
             }
-            said.insert(file, text);
+            if format == "text" || own.contains(case) || case.join(file).is_file() {
+                said.insert(file, text);
+            }
         }
         for (file, text) in said {
             let path = case.join(file);
@@ -122,7 +135,7 @@ fn valid(value: &Json, schema: &Json, root: &Json, at: &str) -> Result<(), Strin
 #[test]
 fn the_check_of_the_schema_can_fail() {
     let schema = schema();
-    let good = run(&cases()[0], &[&SIDES[..], &["--format", "json"]].concat()).out;
+    let good = run(&cases("diff")[0], &[&SIDES[..], &["--format", "json"]].concat()).out;
     let good: Json = serde_json::from_str(&good).unwrap();
     valid(&good, &schema, &schema, "").unwrap();
     for (path, bad) in [
@@ -155,12 +168,17 @@ fn planted_secrets_are_in_no_output() {
         fs::write(path, text.replace("planted-old", "o").replace("planted-new", "something-else-planted")).unwrap();
     }
     for format in ["text", "markdown", "json"] {
-        let arguments = [&SIDES[..], &["--format", format]].concat();
-        let json = |text: String| match serde_json::from_str::<Json>(&text) {
-            Ok(value) => format!("{value:#}"),
-            Err(_) => text,
-        };
-        assert_eq!(json(run(&case, &arguments).out), json(run(other.path(), &arguments).out), "{format}");
+        // With gates, the digests that acknowledge it are of what is shown.
+        for gate in [&[][..], &["--fail-on", "metadata", "--fail-on", "lost"]] {
+            let arguments = [&SIDES[..], &["--format", format], gate].concat();
+            let said = |folder: &Path| {
+                let said = run(folder, &arguments);
+                let readable = serde_json::from_str::<Json>(&said.out).map(|value| format!("{value:#}"));
+                assert_eq!(said.err.contains("acknowledge"), !gate.is_empty());
+                (readable.unwrap_or(said.out), said.err)
+            };
+            assert_eq!(said(&case), said(other.path()), "{format}");
+        }
     }
 }
 

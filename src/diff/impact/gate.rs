@@ -5,8 +5,10 @@
 //!
 //! The note is the annotation `dpu-render.dev/acknowledge` of `site.yaml`, a line for each word and kind:
 //! `reprovision DPUSet 2 9c41d07a`, then what people want to say. The count and the digest are of all changes of that word and
-//! kind in the site: of the objects, their cards and their values, so that another change needs another line. A line that the
-//! base has already has been used, and counts no more. Values that may be secrets are not part of the digest.
+//! kind in the site, so that another change needs another line. A line that the base has already has been used, and counts no
+//! more. The digest covers site, word and kind; of each change the destination, the object's name, what happened, class, rule
+//! and cards; of an object that is on both sides each place that differs with its values, as a report shows them. In place of
+//! what may be a secret it covers that something is there; noise it does not cover, digests of content with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -29,7 +29,6 @@ use super::change::{Change, ChangeKind, Edit, Noise, Occurrence, Path, Step};
 use crate::node::Node;
 use crate::render::RenderedSite;
 use crate::render::object::{Destination, ObjectId};
-use crate::source::Origin;
 use cards::Cards;
 use case::{Case, Verdict};
 pub use class::Class;
@@ -53,8 +52,6 @@ pub struct Impact {
     pub at_a_time: Option<String>,
     /// The place that decided, where the object is not added or removed as a whole.
     pub path: Option<Path>,
-    /// The line that caused it, where it is another one than that of the edit.
-    pub source: Option<Origin>,
 }
 
 /// Judges the changes of one site; what it learns of the cards it keeps.
@@ -109,7 +106,7 @@ impl<'a> Judge<'a> {
 
 fn impact(verdict: Verdict, path: Option<Path>) -> Impact {
     let Verdict { class, rule, why, cards: Cards { names, of }, at_a_time } = verdict;
-    Impact { class, rule, why, dpus: names, of, at_a_time, path, source: None }
+    Impact { class, rule, why, dpus: names, of, at_a_time, path }
 }
 
 /// An object that comes or goes.

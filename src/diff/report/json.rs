@@ -1,11 +1,13 @@
 //! A report as JSON, of the schema beside this file. PURE.
 //!
-//! In: a report. Out: one object on one line. Nothing is left out: what the other forms count as noise is here.
+//! In: a report. Out: one object on one line. No place is left out: those that the other forms count as noise are
+//! here, without their values.
 
 use serde_json::{Value, json};
 
 use super::{Entry, Report, Shown, ShownEdit, Variant};
 use crate::diff::change::{Form, Noise, Whole};
+use crate::diff::impact::gate::Held;
 
 /// The JSON Schema (draft 2020-12) that every report keeps to.
 pub const SCHEMA: &str = include_str!("schema.json");
@@ -32,6 +34,8 @@ pub fn json(report: &Report) -> String {
         "renamed": names.collect::<Vec<_>>(),
         "noise": hidden.collect::<serde_json::Map<_, _>>(),
         "withoutAnswer": without.collect::<Vec<_>>(),
+        "rollouts": report.rollouts.iter().map(|(of, stages)| json!({"of": of, "stages": stages})).collect::<Vec<_>>(),
+        "held": report.held.iter().map(held).collect::<Vec<_>>(),
     });
     format!("{value}\n")
 }
@@ -44,12 +48,12 @@ fn entry(entry: &Entry) -> Value {
     };
     let impact = entry.impact.as_ref().map(|impact| {
         json!({
-            "class": impact.class.words(),
+            "class": impact.class.word(),
             "rule": impact.rule,
             "why": impact.why,
             "cards": impact.dpus,
+            "of": impact.of,
             "atATime": impact.at_a_time,
-            "at": impact.at,
         })
     });
     json!({
@@ -61,6 +65,18 @@ fn entry(entry: &Entry) -> Value {
         "objects": entry.objects(),
         "impact": impact,
         "variants": entry.variants.iter().map(variant).collect::<Vec<_>>(),
+    })
+}
+
+fn held(held: &Held) -> Value {
+    json!({
+        "site": held.site,
+        "word": held.word,
+        "kind": held.kind,
+        "objects": held.objects,
+        "cards": held.dpus,
+        "line": held.line,
+        "inBase": held.in_base,
     })
 }
 
@@ -81,8 +97,6 @@ fn edit(edit: &ShownEdit) -> Value {
     let side = |side: &Option<Shown>| match side {
         None => Value::Null,
         Some(Shown::Hidden) => json!({"hidden": true}),
-        // A digest would tell of what is hidden.
-        Some(Shown::Value(_)) if edit.noise == Some(Noise::Digest) => json!({"hidden": true}),
         Some(Shown::Value(value)) => json!({"value": value}),
     };
     let form = edit.form.map(|form| match form {

@@ -4,9 +4,10 @@
 //! not fit is left out at the border of an entry and named at the end; whatever is left out, every fence and every `<details>`
 //! is closed. What was compared stands in code only, so that it can neither mention people nor draw a page of its own.
 
-use super::words::{count, hidden, inline, kinds, places, remarks, subject, told, totals, yaml};
+use super::words::{cards, count, hidden, inline, kinds, places, remarks, subject, told, totals, yaml};
 use super::{Entry, Report, Shown, ShownEdit, Variant};
 use crate::diff::change::{ChangeKind, Whole};
+use crate::diff::impact::gate::ANNOTATION;
 use crate::diff::ranges;
 
 /// Kept for what is said of what was left out.
@@ -27,6 +28,7 @@ pub fn markdown(report: &Report, most: usize) -> String {
     let entries: Vec<&Entry> = report.entries.iter().filter(|entry| !entry.is_noise()).collect();
     let mut out = Budget { text: String::new(), left: most - END };
     out.take(&heading(report));
+    out.take(&held(report));
     let half = out.left / 2;
     let rows: Vec<String> = entries.iter().map(|entry| row(entry)).collect();
     let mut shown_rows = 0;
@@ -35,6 +37,8 @@ pub fn markdown(report: &Report, most: usize) -> String {
         shown_rows = rows.iter().take_while(|row| out.left > half && out.take(row)).count();
         out.take("\n");
     }
+    let order = rollouts(report);
+    let order_is_cut = order.chars().count() > out.left / 2 || !out.take(&order);
     let mut cut: Vec<&Entry> = Vec::new();
     for entry in &entries {
         if !out.take(&detail(entry)) {
@@ -42,6 +46,9 @@ pub fn markdown(report: &Report, most: usize) -> String {
         }
     }
     out.left += END;
+    if order_is_cut {
+        out.take("The order of the rollout is left out for its size.\n\n");
+    }
     if shown_rows < rows.len() {
         let rest: usize = entries[shown_rows..].iter().map(|entry| entry.objects()).sum();
         let rows = count(rows.len() - shown_rows, "row");
@@ -109,6 +116,61 @@ fn heading(report: &Report) -> String {
     text
 }
 
+/// What the gates hold, with the line that lets it pass.
+fn held(report: &Report) -> String {
+    const MOST: usize = 5;
+    if report.held.is_empty() {
+        return String::new();
+    }
+    let mut text = format!(
+        "**Not acknowledged.** Where it is meant, write the line into `metadata.annotations` of the site's `site.yaml`, below \
+         `{ANNOTATION}`:\n\n"
+    );
+    for one in report.held.iter().take(MOST) {
+        let cards = if one.dpus.is_empty() { String::new() } else { format!(" ({})", count(one.dpus.len(), "card")) };
+        let place = if one.in_base { ", in a change of its own that comes before this one" } else { "" };
+        let objects: Vec<&str> = one.objects.iter().take(MOST).map(String::as_str).collect();
+        let more = one.objects.len() - objects.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        text.push_str(&format!(
+            "- {}: {}{more}{cards} → {}{place}\n",
+            code(&short(&one.site, MOST_CHARS)),
+            code(&short(&objects.join(", "), MOST_CHARS)),
+            code(&short(&one.line, MOST_CHARS))
+        ));
+    }
+    if report.held.len() > MOST {
+        text.push_str(&format!("- {}\n", count(report.held.len() - MOST, "more line")));
+    }
+    text.push('\n');
+    text
+}
+
+/// In which waves the head comes to the clusters.
+fn rollouts(report: &Report) -> String {
+    const MOST: usize = 12;
+    const MOST_STAGES: usize = 24;
+    if report.rollouts.is_empty() {
+        return String::new();
+    }
+    let mut text = "<details><summary>order of the rollout</summary>\n\n".to_owned();
+    for (place, stages) in report.rollouts.iter().take(MOST) {
+        text.push_str(&format!("{}:\n\n", escaped(&short(place, MOST_CHARS))));
+        for stage in stages.iter().take(MOST_STAGES) {
+            text.push_str(&format!("- {}\n", escaped(&short(stage, 2 * MOST_CHARS))));
+        }
+        if stages.len() > MOST_STAGES {
+            text.push_str(&format!("- {}\n", count(stages.len() - MOST_STAGES, "more stage")));
+        }
+        text.push('\n');
+    }
+    if report.rollouts.len() > MOST {
+        text.push_str(&format!("{} like these.\n\n", count(report.rollouts.len() - MOST, "more rollout")));
+    }
+    text.push_str("</details>\n\n");
+    text
+}
+
 fn row(entry: &Entry) -> String {
     let what = match &entry.impact {
         Some(impact) => format!("**{}** {}", impact.class.words(), entry.kind.word()),
@@ -152,16 +214,11 @@ fn detail(entry: &Entry) -> String {
     let mut text = format!("<details><summary>{}</summary>\n\n", html(&short(&summary, 2 * MOST_CHARS)));
     if let Some(impact) = &entry.impact {
         text.push_str(&format!("**{}**: {} (rule `{}`)", impact.class.words(), escaped(&impact.why), impact.rule));
-        if !impact.dpus.is_empty() {
-            let cards = impact.dpus.iter().map(String::as_str).collect();
-            let at_a_time: Vec<&str> = impact.at_a_time.iter().map(String::as_str).collect();
-            let pace =
-                if at_a_time.is_empty() { String::new() } else { format!(", {} at a time", at_a_time.join(" or ")) };
-            text.push_str(&format!(
-                "; {}{pace}: {}",
-                count(impact.dpus.len(), "card"),
-                code(&ranges::listed(&cards, 12))
-            ));
+        for words in impact.of.iter().take(MOST_VARIANTS) {
+            text.push_str(&format!("; {}", escaped(&short(words, MOST_CHARS))));
+        }
+        if let Some((cards, names)) = cards(impact) {
+            text.push_str(&format!("; {cards}: {}", code(&names)));
         }
         text.push_str("\n\n");
     }

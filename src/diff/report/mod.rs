@@ -116,8 +116,6 @@ pub struct ShownImpact {
     pub of: BTreeSet<String>,
     /// How many at a time, as the objects say it.
     pub at_a_time: BTreeSet<String>,
-    /// Lines that caused it.
-    pub at: BTreeSet<String>,
 }
 
 /// One set of values of an entry.
@@ -156,14 +154,14 @@ pub struct ShownEdit {
     pub reordered: bool,
     /// It lies in a text that was read like this.
     pub form: Option<Form>,
-    /// It is noise: part of JSON, counted elsewhere.
+    /// It is noise: JSON has its place, the other forms count it.
     pub noise: Option<Noise>,
 }
 
 /// A value as it may be shown.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Shown {
-    /// It may be a secret.
+    /// It may be a secret, or is noise.
     Hidden,
     /// The value, secrets in it hidden.
     Value(Json),

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::words::{count, hidden, inline, kinds, places, remarks, subject, told, totals, yaml};
+use super::words::{cards, count, hidden, inline, kinds, places, remarks, subject, told, totals, yaml};
 use super::{Entry, Report, Shown, ShownEdit, Variant};
 use crate::diff::change::{ChangeKind, Whole};
 
@@ -79,15 +79,9 @@ impl Text {
         for words in impact.of.iter().take(MOST_VARIANTS) {
             self.line(2, "", words);
         }
-        if impact.dpus.is_empty() {
-            return;
+        if let Some((cards, names)) = cards(impact) {
+            self.line(2, "", &format!("{cards}: {names}"));
         }
-        let names = impact.dpus.iter().map(String::as_str).collect();
-        let at_a_time: Vec<&str> = impact.at_a_time.iter().map(String::as_str).collect();
-        let at_a_time =
-            if at_a_time.is_empty() { String::new() } else { format!(", {} at a time", at_a_time.join(" or ")) };
-        let cards = crate::diff::ranges::listed(&names, 12);
-        self.line(2, "", &format!("{}{at_a_time}: {cards}", count(impact.dpus.len(), "card")));
     }
 
     fn variant(&mut self, entry: &Entry, variant: &Variant) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Entry, Report, Shown, ShownEdit, Side, Variant};
+use super::{Entry, Report, Shown, ShownEdit, ShownImpact, Side, Variant};
 use crate::diff::change::{ChangeKind, Whole};
 use crate::diff::ranges;
 use crate::diff::secret::HIDDEN;
@@ -82,6 +82,14 @@ pub(super) fn subject(entry: &Entry, variant: &Variant) -> String {
             format!("{} {was}{}", entry.object, ranges::listed(&names, 4))
         }
     }
+}
+
+/// How many cards an entry touches, how many at a time, and their names; nothing where none is named.
+pub(super) fn cards(impact: &ShownImpact) -> Option<(String, String)> {
+    let names: BTreeSet<&str> = impact.dpus.iter().map(String::as_str).collect();
+    let at_a_time: Vec<&str> = impact.at_a_time.iter().map(String::as_str).collect();
+    let pace = if at_a_time.is_empty() { String::new() } else { format!(", {} at a time", at_a_time.join(" or ")) };
+    (!names.is_empty()).then(|| (format!("{}{pace}", count(names.len(), "card")), ranges::listed(&names, 12)))
 }
 
 /// Kinds of an entry about many, and how many of each.
