@@ -18,11 +18,15 @@ bless:
 
 # The real Argo CD and API servers. They are built once (tests/e2e/stack), run without a network, and end with the tests.
 # One test: make e2e TEST=its_name.
-e2e:
+e2e: target/dyff
 	tests/e2e/packages.sh
 	cargo test --locked --test e2e --no-run
 	bin=$${DPU_E2E_BIN:-$$(tests/e2e/stack/ready.sh)} && DPU_E2E_BIN=$$bin tests/e2e/lab.sh \
 		cargo test --locked --offline --test e2e -- --include-ignored $(TEST)
+
+# A second opinion on what differs.
+target/dyff: tests/e2e/tools/build.sh tests/e2e/tools/go.mod tests/e2e/tools/go.sum
+	tests/e2e/tools/build.sh target
 
 # The plugin's image for Argo CD, built and run; as root.
 image:

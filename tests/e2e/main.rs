@@ -11,6 +11,7 @@ mod cases;
 mod charts;
 mod cluster;
 mod controllers;
+mod dyff;
 mod git;
 mod health;
 #[path = "../health_cases/mod.rs"]
