@@ -140,7 +140,7 @@ fn tells_what_changes(forge: &Forge<'_>, run: &dyn Fn() -> Said, report: &Path, 
     let said = run();
     assert_eq!(said.code, Some(1), "{}", said.err);
     assert!(said.out.contains("could not be posted"), "{}", said.out);
-    assert_eq!(forge.own()[..], [second.clone()]);
+    assert_eq!(&forge.own(), std::slice::from_ref(second));
 }
 
 #[test]

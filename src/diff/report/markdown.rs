@@ -28,7 +28,10 @@ pub fn markdown(report: &Report, most: usize) -> String {
     let entries: Vec<&Entry> = report.entries.iter().filter(|entry| !entry.is_noise()).collect();
     let mut out = Budget { text: String::new(), left: most - END };
     out.take(&heading(report));
-    out.take(&held(report));
+    if !out.take(&held(report)) {
+        let kinds = count(report.held.len(), "kind");
+        out.take(&format!("**Not acknowledged**: objects of {kinds}; standard error has the lines to write.\n\n"));
+    }
     let half = out.left / 2;
     let rows: Vec<String> = entries.iter().map(|entry| row(entry)).collect();
     let mut shown_rows = 0;
