@@ -135,14 +135,16 @@ impl<'t, 'f> Collapse<'t, 'f> {
                 class: impact.class,
                 rule: impact.rule.to_owned(),
                 why: impact.why.clone(),
-                dpus: BTreeSet::new(),
+                dpus: BTreeMap::new(),
                 of: BTreeSet::new(),
                 at_a_time: BTreeSet::new(),
             });
             if impact.class < worst.class {
                 (worst.class, worst.rule, worst.why) = (impact.class, impact.rule.to_owned(), impact.why);
             }
-            worst.dpus.extend(impact.dpus);
+            if !impact.dpus.is_empty() {
+                worst.dpus.entry(site.to_string()).or_default().extend(impact.dpus);
+            }
             worst.of.extend(impact.of);
             worst.at_a_time.extend(impact.at_a_time);
         }

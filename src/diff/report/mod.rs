@@ -110,8 +110,8 @@ pub struct ShownImpact {
     pub rule: String,
     /// Why.
     pub why: String,
-    /// Cards, sorted.
-    pub dpus: BTreeSet<String>,
+    /// Cards by site: two sites may have some of the same names.
+    pub dpus: BTreeMap<String, BTreeSet<String>>,
     /// Which cards in words, where no inventory names them.
     pub of: BTreeSet<String>,
     /// How many at a time, as the objects say it.

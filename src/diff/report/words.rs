@@ -86,10 +86,21 @@ pub(super) fn subject(entry: &Entry, variant: &Variant) -> String {
 
 /// How many cards an entry touches, how many at a time, and their names; nothing where none is named.
 pub(super) fn cards(impact: &ShownImpact) -> Option<(String, String)> {
-    let names: BTreeSet<&str> = impact.dpus.iter().map(String::as_str).collect();
+    const MOST_SITES: usize = 4;
+    let listed = |names: &BTreeSet<String>| ranges::listed(&names.iter().map(String::as_str).collect(), 12);
+    let names = match impact.dpus.len() {
+        0 | 1 => impact.dpus.values().map(listed).collect(),
+        sites => {
+            let told = impact.dpus.iter().take(MOST_SITES).map(|(site, names)| format!("{site}: {}", listed(names)));
+            let more = sites.saturating_sub(MOST_SITES);
+            let more = (more > 0).then(|| count(more, "more site"));
+            told.chain(more).collect::<Vec<_>>().join("; ")
+        }
+    };
+    let cards: usize = impact.dpus.values().map(BTreeSet::len).sum();
     let at_a_time: Vec<&str> = impact.at_a_time.iter().map(String::as_str).collect();
     let pace = if at_a_time.is_empty() { String::new() } else { format!(", {} at a time", at_a_time.join(" or ")) };
-    (!names.is_empty()).then(|| (format!("{}{pace}", count(names.len(), "card")), ranges::listed(&names, 12)))
+    (cards > 0).then(|| (format!("{}{pace}", count(cards, "card")), names))
 }
 
 /// Kinds of an entry about many, and how many of each.
