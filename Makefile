@@ -2,9 +2,9 @@
 
 PYTHON ?= python3
 
-.PHONY: test lint bless bench e2e image python go-readers kustomize openvswitch
+.PHONY: test lint bless bench e2e image python go-readers kustomize debian
 
-test: lint python go-readers kustomize openvswitch
+test: lint python go-readers kustomize debian
 	cargo test --locked --all-features --no-fail-fast
 
 lint:
@@ -14,15 +14,19 @@ lint:
 
 # Writes what the golden cases expect anew; read the difference before it is committed.
 bless:
-	DPU_RENDER_BLESS=1 cargo test --locked --test it -- argocd golden steps
+	DPU_RENDER_BLESS=1 cargo test --locked --test it -- argocd diff::every golden steps
 
 # The real Argo CD and API servers. They are built once (tests/e2e/stack), run without a network, and end with the tests.
 # One test: make e2e TEST=its_name.
-e2e:
+e2e: target/dyff
 	tests/e2e/packages.sh
 	cargo test --locked --all-features --test e2e --no-run
 	bin=$${DPU_E2E_BIN:-$$(tests/e2e/stack/ready.sh)} && DPU_E2E_BIN=$$bin tests/e2e/lab.sh \
 		cargo test --locked --offline --all-features --test e2e -- --include-ignored $(TEST)
+
+# A second opinion on what differs.
+target/dyff: tests/e2e/tools/build.sh tests/e2e/tools/go.mod tests/e2e/tools/go.sum
+	tests/e2e/tools/build.sh target
 
 # The plugin's image for Argo CD, built and run; as root.
 image:
@@ -64,8 +68,9 @@ target/argo-cd-$(ARGOCD).yaml:
 	cp "$$(go mod download -json github.com/argoproj/argo-cd/v3@$(ARGOCD) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p')/manifests/core-install.yaml" $@.new
 	chmod u+w $@.new && mv $@.new $@
 
-# The switch that the agent is tested on; the tests start its daemons themselves, without privileges.
-openvswitch:
-	@{ command -v ovs-vswitchd && command -v setpriv; } >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
-		&& apt-get update -qq && apt-get install -y -qq --no-install-recommends openvswitch-switch; } \
-		|| { echo "Open vSwitch is missing: run apt-get install --no-install-recommends openvswitch-switch as root" >&2; exit 1; }
+# The switch that the agent is tested on, whose daemons the tests start themselves, without privileges; and what reads JSON in
+# the recipes of plugin/ci.
+debian:
+	@{ command -v ovs-vswitchd && command -v setpriv && command -v jq; } >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& apt-get update -qq && apt-get install -y -qq --no-install-recommends openvswitch-switch util-linux jq; } \
+		|| { echo "something is missing: run apt-get install --no-install-recommends openvswitch-switch util-linux jq as root" >&2; exit 1; }

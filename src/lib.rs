@@ -15,6 +15,7 @@ pub mod agent;
 pub mod argocd;
 pub mod cli;
 pub mod diagnostic;
+pub mod diff;
 pub mod node;
 pub mod render;
 pub mod schema;

@@ -138,14 +138,30 @@ impl Source {
 /// The files read so far. Reading is lazy: what no site names is never opened.
 pub struct SourceTree<'f> {
     files: &'f dyn Files,
-    read: Mutex<Vec<Arc<Source>>>,
+    read: Arc<Mutex<Vec<Arc<Source>>>>,
+    /// Texts by path that trees beside each other may share; absent where there is one tree.
+    shared: Option<Arc<SharedSources>>,
 }
+
+/// Of each path, the texts that were read, each once.
+type SharedSources = Mutex<BTreeMap<String, Vec<(FileId, Arc<Source>)>>>;
 
 impl<'f> SourceTree<'f> {
     /// A tree over `files`, nothing read yet.
     #[must_use]
     pub fn new(files: &'f dyn Files) -> Self {
-        Self { files, read: Mutex::default() }
+        Self { files, read: Arc::default(), shared: None }
+    }
+
+    /// Two trees over the two sides of a comparison: an [`Origin`] of one is known to the other, and a path that holds the
+    /// same bytes on both sides is one file.
+    #[must_use]
+    pub fn pair<'b, 'h>(base: &'b dyn Files, head: &'h dyn Files) -> (SourceTree<'b>, SourceTree<'h>) {
+        let (read, shared) = (Arc::default(), Some(Arc::default()));
+        (
+            SourceTree { files: base, read: Arc::clone(&read), shared: shared.clone() },
+            SourceTree { files: head, read, shared },
+        )
     }
 
     fn sources(&self) -> MutexGuard<'_, Vec<Arc<Source>>> {
@@ -173,7 +189,14 @@ impl<'f> SourceTree<'f> {
             bytes.drain(..3);
         }
         let text = String::from_utf8(bytes).map_err(|_| FileError::NotText)?;
-        Ok(self.add(path, text))
+        let Some(shared) = &self.shared else { return Ok(self.add(path, text)) };
+        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = shared.get(path).and_then(|known| known.iter().find(|(_, known)| known.text == text)) {
+            return Ok(known.clone());
+        }
+        let added = self.add(path, text);
+        shared.entry(path.to_owned()).or_default().push(added.clone());
+        Ok(added)
     }
 
     /// Adds a text that no file holds as such: what a `.j2` file yields, a command-line value.

@@ -20,6 +20,8 @@ pub(crate) struct Job {
     env: Option<Vec<(String, String)>>,
     reports: bool,
     step: bool,
+    /// The exit code of a run that did what it was asked.
+    code: i32,
 }
 
 /// What one run took.
@@ -42,6 +44,7 @@ impl Job {
             env: None,
             reports: false,
             step: false,
+            code: 0,
         }
     }
 
@@ -65,6 +68,12 @@ impl Job {
         self
     }
 
+    /// The exit code is `code` where all is well.
+    pub(crate) fn ends_with(mut self, code: i32) -> Self {
+        self.code = code;
+        self
+    }
+
     /// The last line on stderr is the program's report, as JSON.
     pub(crate) fn reports(mut self) -> Self {
         self.reports = true;
@@ -77,7 +86,7 @@ impl Job {
         self.reports()
     }
 
-    /// Runs the job once; an exit code other than 0 is an error that quotes stderr.
+    /// Runs the job once; an exit code other than the expected is an error that quotes stderr.
     pub(crate) fn run(&self) -> Result<Run, Box<dyn Error>> {
         let errors = self.stdout.with_extension("stderr");
         let mut command = Command::new(&self.program);
@@ -91,7 +100,7 @@ impl Job {
         let done = child.wait4()?;
         let wall = start.elapsed().as_secs_f64();
         let said = fs::read_to_string(&errors)?;
-        if !done.status.success() {
+        if done.status.code() != Some(self.code) {
             let first: Vec<&str> = said.lines().take(3).collect();
             return Err(format!("{}: {}: {}", self.name(), done.status, first.join(" / ")).into());
         }

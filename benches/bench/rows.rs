@@ -15,7 +15,7 @@ use crate::table::{Table, figure};
 type Row = fn(&Bench, &mut Table) -> Result<(), Box<dyn Error>>;
 
 /// All rows, by the names that `--row` picks from.
-pub(crate) const ROWS: [(&str, Row); 8] = [
+pub(crate) const ROWS: [(&str, Row); 9] = [
     ("same objects", same_objects),
     ("stream", stream),
     ("growth", growth),
@@ -24,6 +24,7 @@ pub(crate) const ROWS: [(&str, Row); 8] = [
     ("standalone expansion", standalone),
     ("YAML emission", emission),
     ("validate", validate),
+    ("diff", diff),
 ];
 
 /// Clusters that kustomize renders; the rest follows from its cost per cluster.
@@ -240,6 +241,45 @@ fn emission(bench: &Bench, table: &mut Table) -> Result<(), Box<dyn Error>> {
     table.at_least("YAML emission", own, 250.0, "MB/s");
     table.at_least("… ratio to a serde emitter (serde-saphyr)", own / serde, 4.0, "×");
     table.note("… the plain emitter of this bench", &format!("{} MB/s", figure(hand)));
+    Ok(())
+}
+
+/// One value that every cluster has, changed in a copy of the fleet: all sites, beside one render of them; and one site.
+fn diff(bench: &Bench, table: &mut Table) -> Result<(), Box<dyn Error>> {
+    let fleet = bench.fleet("dpu-render", &[])?;
+    let head = bench.work.join("diff-head");
+    for entry in walkdir::WalkDir::new(&fleet) {
+        let entry = entry?;
+        let to = head.join(entry.path().strip_prefix(&fleet)?);
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(&to)?;
+        } else {
+            fs::copy(entry.path(), &to)?;
+        }
+    }
+    let changed = head.join("base/configmap.yaml");
+    let before = fs::read_to_string(&changed)?;
+    let after = before.replace("timezone: UTC", "timezone: CET");
+    if after == before {
+        return Err("the fleet has no timezone to change".into());
+    }
+    fs::write(&changed, after)?;
+    let sides = ["diff", "--base-dir", &text(&fleet), "--head-dir", &text(&head), "--format", "markdown"];
+    let all = bench.program(&bench.work, "diff.md").args(sides).ends_with(1);
+    let one = bench.program(&bench.work, "diff-one.md").args(sides).args(["sites/site-000"]).ends_with(1);
+    let jobs = [all, bench.program(&fleet, "stream.out").args(bench.sites(bench.sites)), one];
+    let runs = interleaved(&jobs, bench.rounds)?;
+    let [own, render, one] = &runs[..] else { return Err("no runs".into()) };
+    let comment = fs::read_to_string(bench.work.join("diff.md"))?;
+    let objects = format!("{} objects changed", bench.sites * 10);
+    if !comment.contains(&objects) && !comment.contains("1,000 objects changed") {
+        return Err(format!("the comment does not tell of {objects}").into());
+    }
+    table.at_most(&format!("diff, one value of {} clusters: wall", bench.sites * 10), own.wall, 0.5, "s");
+    table.note("… CPU and memory", &format!("{} s, {} MiB", figure(own.cpu), figure(own.mib)));
+    table.at_most("… ratio of wall times, to one render", own.wall / render.wall, 2.5, "×");
+    table.at_most("… the comment", comment.chars().count() as f64, 20_000.0, "characters");
+    table.at_most("diff, one site: wall", one.wall * 1e3, 50.0, "ms");
     Ok(())
 }
 

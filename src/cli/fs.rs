@@ -19,9 +19,9 @@ use crate::source::{FileError, Files, MAX_FILE_BYTES};
 /// Deeper folders are refused.
 const MAX_DEPTH: usize = 32;
 /// A layer with more entries is refused.
-const MAX_ENTRIES: usize = 200_000;
+pub(super) const MAX_ENTRIES: usize = 200_000;
 /// Only these are listed.
-const ENDINGS: [&str; 4] = [".yaml", ".yml", ".json", ".j2"];
+pub(super) const ENDINGS: [&str; 4] = [".yaml", ".yml", ".json", ".j2"];
 
 /// A repository on disk.
 #[derive(Debug)]

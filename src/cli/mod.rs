@@ -5,6 +5,7 @@
 
 mod argocd;
 mod completions;
+mod diff;
 mod findings;
 mod fleet;
 pub mod fs;
@@ -27,7 +28,7 @@ use clap::Parser;
 enum Status {
     /// Done.
     Done = 0,
-    /// The answer is no. `render`: a site was refused; `validate`: a site is invalid.
+    /// The answer is no. `render`: a site was refused; `validate`: a site is invalid; `diff`: the sides differ.
     No = 1,
     /// No answer: usage, files that cannot be read or written.
     NoAnswer = 2,
@@ -67,7 +68,7 @@ enum Failure {
 ///
 /// Without a verb, `dpu-render SITE…` renders.
 ///
-/// Exit codes: 0 done; 1 the answer is no (a site was refused, or is invalid); 2 no answer (usage, files that cannot be read
+/// Exit codes: 0 done; 1 the answer is no (a site was refused, is invalid, or differs); 2 no answer (usage, files that cannot be read
 /// or written).
 #[derive(Debug, Parser)]
 #[command(
@@ -87,6 +88,7 @@ struct Cli {
 enum Verb {
     Render(Box<render::RenderArgs>),
     Validate(Box<validate::ValidateArgs>),
+    Diff(Box<diff::DiffArgs>),
     Steps(Box<steps::StepsArgs>),
     Argocd(Box<argocd::ArgocdArgs>),
     Plugin(plugin::PluginArgs),
@@ -108,6 +110,7 @@ pub fn run() -> ExitCode {
     let status = match cli.verb {
         Some(Verb::Render(args)) => render::run(&args),
         Some(Verb::Validate(args)) => validate::run(&args),
+        Some(Verb::Diff(args)) => diff::run(&args),
         Some(Verb::Steps(args)) => steps::run(&args),
         Some(Verb::Argocd(args)) => argocd::run(&args),
         Some(Verb::Plugin(args)) => plugin::run(&args),

@@ -75,7 +75,7 @@ impl SiteArgs {
     }
 }
 
-fn assignment(text: &str) -> Result<(String, String), String> {
+pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("a variable is set as `name=value`".to_owned()),
@@ -171,11 +171,27 @@ pub(super) fn cannot<'p>(action: &'static str, path: &'p Path) -> impl FnOnce(st
     move |source| Failure::File { action, path: path.to_owned(), source }
 }
 
+/// The root of the repository of the site that `argument` names, and the site's folder from there.
+pub(super) fn locate(argument: &Path, root: Option<&Path>) -> Result<(PathBuf, String), Failure> {
+    let folder = site_folder(argument)?;
+    let root = match root {
+        Some(root) => fs::canonicalize(root).map_err(cannot("open", root))?,
+        None => Found::read(argument, &folder).root(&folder, argument)?,
+    };
+    match folder.strip_prefix(&root).ok().and_then(Path::to_str).filter(|below| !below.is_empty()) {
+        Some(below) => Ok((root.clone(), below.to_owned())),
+        None => {
+            let (site, root) = (argument.display(), root.display());
+            Err(Failure::Usage(format!("`{site}` is not below the root `{root}`, or its path is no text")))
+        }
+    }
+}
+
 /// The folder that an argument names, without links.
 fn site_folder(argument: &Path) -> Result<PathBuf, Failure> {
     let shown = argument.display();
     let Ok(real) = fs::canonicalize(argument) else {
-        let verbs = ["render", "validate", "steps", "argocd", "plugin", "completions"];
+        let verbs = ["render", "validate", "diff", "steps", "argocd", "plugin", "completions"];
         let meant = argument.to_str().and_then(|word| nearest(word, verbs));
         let help = meant.map(|verb| format!("; did you mean the verb `{verb}`?")).unwrap_or_default();
         return Err(Failure::Usage(format!("no such site: `{shown}`{help}")));

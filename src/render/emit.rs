@@ -29,6 +29,8 @@ pub(super) struct SharedTexts(Mutex<BTreeMap<usize, Printed>>);
 /// Prints the objects of one site.
 pub(super) struct Printer<'s> {
     shared: &'s SharedTexts,
+    /// Whether the texts are wanted.
+    written: bool,
     /// By address of nodes that live as long as this printer's site; the node is held so that no address is used twice.
     own: BTreeMap<usize, (Node, Printed)>,
     /// Texts of subtrees that many objects of the site have.
@@ -38,8 +40,8 @@ pub(super) struct Printer<'s> {
 }
 
 impl<'s> Printer<'s> {
-    pub(super) fn new(shared: &'s SharedTexts) -> Self {
-        Self { shared, own: BTreeMap::new(), grafted: write::Texts::default(), scratch: String::new() }
+    pub(super) fn new(shared: &'s SharedTexts, written: bool) -> Self {
+        Self { shared, written, own: BTreeMap::new(), grafted: write::Texts::default(), scratch: String::new() }
     }
 
     fn printed(&mut self, id: &ObjectId, node: &Node, lasting: bool) -> Printed {
@@ -64,7 +66,9 @@ impl<'s> Printer<'s> {
     fn print(&mut self, id: &ObjectId, node: &Node) -> Printed {
         let node = finished(node);
         self.scratch.clear();
-        write::yaml_grafted(&node, &mut self.scratch, &mut self.grafted);
+        if self.written {
+            write::yaml_grafted(&node, &mut self.scratch, &mut self.grafted);
+        }
         let wave = node.text(&["metadata", "annotations", SYNC_WAVE]).and_then(|wave| wave.parse().ok());
         let object = RenderedObject { id: Arc::new(id.clone()), node, text: self.scratch.as_str().into() };
         Printed { wave: wave.unwrap_or_default(), object }

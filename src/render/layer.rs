@@ -11,7 +11,7 @@ use super::merge::{self, merge};
 use super::object::ObjectId;
 use super::patch;
 use super::placement::{Dest, Placement};
-use super::reading::{Body, Head, RawObject, Reading, body, head, unreadable};
+use super::reading::{Body, Head, RawObject, Reading, SharedDocuments, body, head, unreadable};
 use crate::diagnostic::Diagnostic;
 use crate::node::{EXPRESSION, Node};
 use crate::site::{Layer, Patch, Stage};
@@ -30,6 +30,8 @@ pub(super) struct Layers {
     bodies: Kept<Body>,
     folds: Kept<Fold>,
     lists: Kept<Result<Vec<String>, FileError>>,
+    /// Documents that another repository shares; absent where there is one.
+    pub(super) documents: Option<Arc<SharedDocuments>>,
 }
 
 /// The layers of a site, in order, without the site's own folder.
@@ -87,6 +89,11 @@ pub(super) struct SiteFile<'s> {
 pub(super) type Naming<'n> = &'n dyn Fn(&Node) -> Node;
 
 impl Layers {
+    /// With documents that another repository has too, perhaps.
+    pub(super) fn sharing(documents: Option<Arc<SharedDocuments>>) -> Self {
+        Self { documents, ..Self::default() }
+    }
+
     /// The layers that `named` and what they are built on, each once, what is built upon first.
     pub(super) fn stack(
         &self,
@@ -132,7 +139,7 @@ impl Layers {
             }
             return;
         }
-        let head = keep(&self.heads, path, || head(tree, path));
+        let head = keep(&self.heads, path, || head(tree, self.documents.as_deref(), path));
         faults.extend(head.faults.iter().cloned());
         chain.push(path.to_owned());
         let below = head.layer.as_ref().map(|layer| layer.layers.as_slice()).unwrap_or_default();
@@ -172,7 +179,16 @@ impl Layers {
             let own = format!("{path}/layer.yaml");
             let files = keep(&self.lists, path, || tree.list(path));
             let files = files.as_deref().unwrap_or_default();
-            body(tree, path, files, &excluded, destination, &own, &stack.heads[index].documents)
+            body(
+                tree,
+                self.documents.as_deref(),
+                path,
+                files,
+                &excluded,
+                destination,
+                &own,
+                &stack.heads[index].documents,
+            )
         })
     }
 
@@ -203,7 +219,8 @@ impl Layers {
         let excluded = nested(site.folder, &stack.paths);
         let files = tree.list(site.folder);
         let listed = files.as_deref().unwrap_or_default();
-        let own = body(tree, site.folder, listed, &excluded, None, site.path, site.documents);
+        let own =
+            body(tree, self.documents.as_deref(), site.folder, listed, &excluded, None, site.path, site.documents);
         let mut fold = Fold::clone(&below);
         if let Err(error) = &files {
             fold.faults.push(unreadable(tree, site.folder, error));

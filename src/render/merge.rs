@@ -160,13 +160,7 @@ impl<'a> Merge<'a> {
     }
 
     fn merge_key(&self) -> Option<&'static str> {
-        let kubernetes = KUBERNETES_GROUPS.contains(&self.group);
-        let found = MERGE_KEYS.iter().find(|(group, kind, end, _)| {
-            (*group == self.group || (group.is_empty() && kubernetes))
-                && (*kind == "*" || *kind == self.kind)
-                && self.path.ends_with(end)
-        });
-        found.map(|(.., key)| *key)
+        list_key(self.group, self.kind, &self.path)
     }
 
     fn lists(&mut self, below: &Node, old: &[Node], above: &'a Node, new: &'a [Node]) -> Node {
@@ -214,6 +208,16 @@ impl<'a> Merge<'a> {
         }
         below.with_value(Value::List(items))
     }
+}
+
+/// What tells the items of the list below `path` apart, keys only, in objects of this group and kind.
+#[must_use]
+pub fn list_key(group: &str, kind: &str, path: &[&str]) -> Option<&'static str> {
+    let kubernetes = KUBERNETES_GROUPS.contains(&group);
+    let found = MERGE_KEYS.iter().find(|(of, only, end, _)| {
+        (*of == group || (of.is_empty() && kubernetes)) && (*only == "*" || *only == kind) && path.ends_with(end)
+    });
+    found.map(|(.., key)| *key)
 }
 
 /// Helm values, in which null has a meaning and keys are free.

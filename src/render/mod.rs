@@ -40,7 +40,8 @@ use finish::{Finished, Gathered};
 use layer::{Layers, SiteFile};
 use object::{Destination, ObjectId};
 use outline::Beginning;
-pub use outline::{Outline, Variable};
+pub use outline::{Outline, Reads, Variable};
+use reading::SharedDocuments;
 use scope::{Level, Scopes};
 
 /// What a caller may ask for.
@@ -80,6 +81,8 @@ pub enum Texts {
     All,
     /// The destination of this name.
     Of(String),
+    /// All of them, their text left empty: objects are wanted, not what is written of them.
+    Unwritten,
     /// None: only faults are wanted.
     None,
 }
@@ -87,7 +90,7 @@ pub enum Texts {
 impl Texts {
     fn wants(&self, destination: &str) -> bool {
         match self {
-            Self::All => true,
+            Self::All | Self::Unwritten => true,
             Self::Of(name) => name == destination,
             Self::None => false,
         }
@@ -116,9 +119,22 @@ impl<'f> Repository<'f> {
     /// A repository over `files`; nothing is read yet.
     #[must_use]
     pub fn new(files: &'f dyn Files) -> Self {
+        Self::beside(SourceTree::new(files), None)
+    }
+
+    /// Two repositories over the two sides of a comparison. A file of the same bytes on both is parsed once, so that what it
+    /// makes is the same node on both; an [`Origin`] of one side is known to the tree of the other.
+    #[must_use]
+    pub fn pair<'b, 'h>(base: &'b dyn Files, head: &'h dyn Files) -> (Repository<'b>, Repository<'h>) {
+        let documents = Some(Arc::default());
+        let (base, head) = SourceTree::pair(base, head);
+        (Repository::beside(base, documents.clone()), Repository::beside(head, documents))
+    }
+
+    fn beside(tree: SourceTree<'f>, documents: Option<Arc<SharedDocuments>>) -> Self {
         Self {
-            tree: SourceTree::new(files),
-            layers: Layers::default(),
+            tree,
+            layers: Layers::sharing(documents),
             templates: Templates::default(),
             texts: SharedTexts::default(),
             checks: SharedChecks::default(),
@@ -151,6 +167,7 @@ impl<'f> Repository<'f> {
         let outside = site.inventory.iter().map(|(path, _)| path);
         let folders: Vec<String> = stack.paths.iter().chain(outside).cloned().collect();
         let set = self.set(options, &declared, faults);
+        let written = vars.clone();
         let scopes = Scopes::new(&self.tree, &self.templates, &site, &inventory, vars, set);
         scopes.check_declarations(&declared);
         let file = SiteFile { folder, path: &path, documents: &documents };
@@ -208,7 +225,7 @@ impl<'f> Repository<'f> {
         let objects: Vec<_> = [&finished.management].into_iter().chain(&finished.clusters).collect();
         faults.append(&mut expect::check(&site, &wanted, &objects));
         let destinations = self.print(&site, &finished, &lasting, options);
-        Some(RenderedSite { name: site.name.clone(), destinations, site, inventory, folders })
+        Some(RenderedSite { name: site.name.clone(), destinations, site, inventory, vars: written, folders })
     }
 
     fn site_document(
@@ -247,7 +264,7 @@ impl<'f> Repository<'f> {
 
     fn inventory(&self, site: &Site, faults: &mut Vec<Diagnostic>) -> Inventory {
         let Some((path, origin)) = &site.inventory else { return Inventory::default() };
-        let documents = match reading::documents_of(&self.tree, path, faults) {
+        let documents = match reading::documents_of(&self.tree, self.layers.documents.as_deref(), path, faults) {
             Ok(documents) => documents,
             Err(error) => {
                 let message = format!("the inventory `{path}` cannot be read: {error}");
@@ -301,7 +318,7 @@ impl<'f> Repository<'f> {
         lasting: &BTreeSet<usize>,
         options: &Options,
     ) -> Vec<RenderedDestination> {
-        let mut printer = Printer::new(&self.texts);
+        let mut printer = Printer::new(&self.texts, options.texts != Texts::Unwritten);
         let is_lasting = |node: &Node| lasting.contains(&node.address());
         let files = |values: &BTreeMap<String, (ObjectId, Node)>| {
             let wanted = values.iter().filter(|_| options.values);
@@ -363,6 +380,8 @@ pub struct RenderedSite {
     pub site: Site,
     /// Its inventory.
     pub inventory: Inventory,
+    /// Variables of its layers and of the site, merged, as they are written; a map.
+    pub vars: Node,
     /// `management` first, then the DPU clusters by name.
     pub destinations: Vec<RenderedDestination>,
     /// What it is made of beside its own folder, from the repository's root: the folders of its layers, the file of its

@@ -27,6 +27,15 @@ pub(super) struct Beginning {
     pub(super) declared: BTreeMap<String, Declaration>,
 }
 
+/// What a site is made of. Whoever renders it opens nothing else.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reads {
+    /// Folders of which every file counts: the layers, and the site's own.
+    pub folders: BTreeSet<String>,
+    /// Files beside these.
+    pub files: BTreeSet<String>,
+}
+
 /// What a site asks for.
 #[derive(Debug)]
 pub struct Outline {
@@ -63,10 +72,23 @@ impl Repository<'_> {
         }
     }
 
+    /// The files and folders that decide what comes out of the site; nothing where that cannot be told.
+    #[must_use]
+    pub fn reads(&self, folder: &str) -> Option<Reads> {
+        let mut faults = Vec::new();
+        let beginning = self.begin(folder, &mut faults)?;
+        if faults.iter().any(|fault| fault.severity == Severity::Error) {
+            return None;
+        }
+        let folders = beginning.stack.paths.iter().cloned().chain([folder.to_owned()]).collect();
+        let inventory = beginning.site.inventory.map(|(path, _)| path);
+        Some(Reads { folders, files: inventory.into_iter().collect() })
+    }
+
     /// Reads the site and the heads of its layers; `None` where there is no site to go on with.
     pub(super) fn begin(&self, folder: &str, faults: &mut Vec<Diagnostic>) -> Option<Beginning> {
         let path = format!("{folder}/site.yaml");
-        let documents = match reading::documents_of(&self.tree, &path, faults) {
+        let documents = match reading::documents_of(&self.tree, self.layers.documents.as_deref(), &path, faults) {
             Ok(documents) => documents,
             Err(error) => {
                 faults.push(reading::unreadable(&self.tree, &path, &error));

@@ -3,7 +3,8 @@
 //! In: a folder's files. Out: [`Head`], its `layer.yaml`, and [`Body`], everything else, `List`s taken apart and our
 //! annotations taken off; what is no object, or was left for a substitution that nobody makes, is a fault.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::object::ObjectId;
 use super::placement::{Placement, place_of};
@@ -11,8 +12,32 @@ use crate::diagnostic::Diagnostic;
 use crate::node::{EXPRESSION, Node, Value};
 use crate::site::parse;
 use crate::site::{ApiKind, Layer, Patch};
-use crate::source::{FileError, Origin, Source, SourceTree};
+use crate::source::{FileError, FileId, Origin, Source, SourceTree};
 use crate::yaml::read;
+
+/// The documents of files that both sides of a comparison have, so that what is equal is the same node.
+#[derive(Default)]
+pub(super) struct SharedDocuments(Mutex<BTreeMap<FileId, Read>>);
+
+/// Documents and faults of a file.
+type Read = (Vec<Node>, Vec<Diagnostic>);
+
+/// The documents of a file, read once where they are shared.
+fn documents(
+    shared: Option<&SharedDocuments>,
+    source: &Source,
+    file: FileId,
+    faults: &mut Vec<Diagnostic>,
+) -> Vec<Node> {
+    let Some(shared) = shared else { return read::documents(source, file, faults) };
+    let mut shared = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let (documents, found) = shared.entry(file).or_insert_with(|| {
+        let mut found = Vec::new();
+        (read::documents(source, file, &mut found), found)
+    });
+    faults.extend(found.iter().cloned());
+    documents.clone()
+}
 
 /// The `layer.yaml` of a folder.
 pub(super) struct Head {
@@ -42,7 +67,7 @@ pub(super) struct RawObject {
 }
 
 /// The `layer.yaml` of a folder, if it has one.
-pub(super) fn head(tree: &SourceTree<'_>, folder: &str) -> Head {
+pub(super) fn head(tree: &SourceTree<'_>, shared: Option<&SharedDocuments>, folder: &str) -> Head {
     let mut head = Head { layer: None, documents: Vec::new(), faults: Vec::new() };
     let path = format!("{folder}/layer.yaml");
     let (file, source) = match tree.load(&path) {
@@ -53,7 +78,7 @@ pub(super) fn head(tree: &SourceTree<'_>, folder: &str) -> Head {
             return head;
         }
     };
-    for document in read::documents(&source, file, &mut head.faults) {
+    for document in documents(shared, &source, file, &mut head.faults) {
         if document.text(&["kind"]) == Some("Layer") && parse::kind(&document, &mut Vec::new()) == Some(ApiKind::Layer)
         {
             if let Some(first) = &head.layer {
@@ -89,14 +114,16 @@ pub(super) struct Reading {
 }
 
 /// Everything in a folder but what other layers have.
+#[expect(clippy::too_many_arguments, reason = "what a folder is and what surrounds it")]
 pub(super) fn body(
     tree: &SourceTree<'_>,
+    shared: Option<&SharedDocuments>,
     folder: &str,
     paths: &[String],
     excluded: &[String],
     destination: Option<&(String, Origin)>,
     parsed: &str,
-    documents: &[Node],
+    parsed_documents: &[Node],
 ) -> Body {
     let mut reading = Reading::default();
     // A folder inside with a layer.yaml is a layer of its own.
@@ -113,7 +140,7 @@ pub(super) fn body(
             continue;
         }
         if path == parsed {
-            for document in documents {
+            for document in parsed_documents {
                 reading.document(document, destination);
             }
             continue;
@@ -125,7 +152,7 @@ pub(super) fn body(
         match tree.load(path) {
             Ok((_, source)) if is(".j2") => reading.body.templates.push(source),
             Ok((file, source)) => {
-                for document in read::documents(&source, file, &mut reading.body.faults) {
+                for document in documents(shared, &source, file, &mut reading.body.faults) {
                     reading.document(&document, destination);
                 }
             }
@@ -319,11 +346,12 @@ fn leftover(text: &str) -> Option<&str> {
 /// The documents of one file.
 pub(super) fn documents_of(
     tree: &SourceTree<'_>,
+    shared: Option<&SharedDocuments>,
     path: &str,
     faults: &mut Vec<Diagnostic>,
 ) -> Result<Vec<Node>, FileError> {
     let (file, source) = tree.load(path)?;
-    Ok(read::documents(&source, file, faults))
+    Ok(documents(shared, &source, file, faults))
 }
 
 #[cfg(test)]

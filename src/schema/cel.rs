@@ -115,7 +115,16 @@ pub fn regex(text: &str) -> Option<Regex> {
 /// Whether `rule` holds for `node`; nothing where it cannot be said.
 #[must_use]
 pub fn holds(rule: &Expression, node: &Node, schema: &Schema) -> Option<bool> {
-    let scope = Scope { names: Vec::new(), node, schema };
+    decide(rule, Scope { names: Vec::new(), node, old: None, schema })
+}
+
+/// Whether `rule` holds for `node` where `old` was before; nothing where it cannot be said.
+#[must_use]
+pub fn holds_after(rule: &Expression, old: &Node, node: &Node, schema: &Schema) -> Option<bool> {
+    decide(rule, Scope { names: Vec::new(), node, old: Some(old), schema })
+}
+
+fn decide(rule: &Expression, scope: Scope<'_, '_>) -> Option<bool> {
     match scope.evaluate(rule) {
         Ok(Value::Bool(holds)) => Some(holds),
         Err(Stop::Failed) => Some(false),
@@ -127,6 +136,8 @@ pub fn holds(rule: &Expression, node: &Node, schema: &Schema) -> Option<bool> {
 struct Scope<'a, 'e> {
     names: Vec<(&'e str, Value<'a>)>,
     node: &'a Node,
+    /// The object before the change, where there is one.
+    old: Option<&'a Node>,
     schema: &'a Schema,
 }
 
@@ -146,7 +157,7 @@ impl<'a, 'e> Scope<'a, 'e> {
             Expression::Name(name) => match self.names.iter().rev().find(|(own, _)| own == name) {
                 Some((_, value)) => Ok(value.clone()),
                 None if name == "self" => value(self.node, Some(self.schema)),
-                None if name == "oldSelf" => Ok(Value::Nothing),
+                None if name == "oldSelf" => self.old.map_or(Ok(Value::Nothing), |old| value(old, Some(self.schema))),
                 None => Err(Stop::Unknown),
             },
             Expression::Field(base, name) => field(&self.evaluate(base)?, name)?.ok_or(Stop::Failed),
@@ -280,7 +291,12 @@ impl<'a, 'e> Scope<'a, 'e> {
             }
             (Some(base), "hasValue", []) => match self.evaluate(base)? {
                 Value::Nothing => Ok(Value::Bool(false)),
-                _ => Err(Stop::Unknown),
+                _ => Ok(Value::Bool(true)),
+            },
+            // Of an optional; a rule that is not about one does not call it.
+            (Some(base), "value", []) => match self.evaluate(base)? {
+                Value::Nothing => Err(Stop::Failed),
+                held => Ok(held),
             },
             (Some(base), _, arguments) => {
                 let Value::Text(text) = self.evaluate(base)? else { return Err(Stop::Unknown) };

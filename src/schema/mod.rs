@@ -6,6 +6,7 @@
 //! ```text
 //! CRDs ─ generate ─▶ table/*.jsonl ─ table (find the line, parse it once) ─▶ Schema
 //!   ─ check (fields, types, limits; metadata of every kind) ─ cel (rules over several fields) ─▶ diagnostics
+//!   ─ transition (rules that name the object as it was) ─▶ what the API server refuses of a change
 //! ```
 
 pub mod cel;
@@ -13,6 +14,7 @@ mod check;
 pub mod generate;
 mod metadata;
 pub mod table;
+mod transition;
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -20,6 +22,8 @@ use std::sync::OnceLock;
 use crate::diagnostic::Diagnostic;
 use crate::node::Node;
 use crate::site::Release;
+pub use transition::{Refusal, transitions};
+
 use table::{Line, ListKey, Schema, Scope, Table};
 
 /// The table as checked in, in the order of [`generate::APIS`].

@@ -13,6 +13,7 @@ mod cases;
 mod charts;
 mod cluster;
 mod controllers;
+mod dyff;
 mod git;
 mod health;
 #[path = "../health_cases/mod.rs"]

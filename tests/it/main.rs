@@ -9,6 +9,8 @@
 mod agent;
 mod argocd;
 mod cli;
+mod diff;
+mod diff_git;
 mod disk;
 mod doctor;
 mod double;
@@ -20,6 +22,7 @@ mod health;
 #[path = "../health_cases/mod.rs"]
 mod health_cases;
 mod hostile;
+mod impact;
 mod kustomize;
 mod mutations;
 mod oracle;

@@ -119,6 +119,15 @@ fn cannot(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> TreeEr
     move |source| TreeError::Io { action, path: path.to_owned(), source }
 }
 
+/// The name of the list of files that are ours, at the top of the tree of one site.
+pub const LIST: &str = list::FILE;
+
+/// The name of the folder of one site of several.
+#[must_use]
+pub fn folder_name(site: &str) -> String {
+    names::escape(site)
+}
+
 /// The folder of one site of several below `dir`; both are made where missing.
 ///
 /// # Errors
@@ -128,7 +137,7 @@ pub fn site_folder(dir: &Path, site: &str) -> Result<PathBuf, TreeError> {
         return Err(TreeError::Single(dir.to_owned()));
     }
     fs::create_dir_all(dir).map_err(cannot("make", dir))?;
-    let folder = dir.join(names::escape(site));
+    let folder = dir.join(folder_name(site));
     make_folder(&folder)?;
     Ok(folder)
 }

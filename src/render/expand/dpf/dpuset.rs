@@ -97,8 +97,26 @@ fn index_of(host: &Host, dpu: &Dpu) -> Option<u32> {
     })
 }
 
+/// Whether a DPUSet selects a card of a host. A card that is given by its Node only did not come from a DPUSet.
+#[must_use]
+pub fn selects(set: &Node, host: &Host, dpu: &Dpu) -> bool {
+    index_of(host, dpu).is_some_and(|index| indexes(set, &host.labels).contains(&index))
+}
+
 /// The labels of a card's Node in its DPU cluster: kubelet's, DPF's, and over them those of the inventory.
 pub(super) fn card_labels(cx: &Context<'_>, parts: &Parts, host: &Host, dpu: &Dpu) -> Labels {
+    let sets = parts.dpu_sets.values().map(|part| &part.node).filter(|set| selects(set, host, dpu));
+    node_labels(sets, |set| bfb_version(cx, set).map(str::to_owned), host, dpu)
+}
+
+/// The labels of a card's Node: `sets` are the DPUSets that select it, `version` says what their BFB labels it with.
+#[must_use]
+pub fn node_labels<'a>(
+    sets: impl Iterator<Item = &'a Node>,
+    version: impl Fn(&'a Node) -> Option<String>,
+    host: &Host,
+    dpu: &Dpu,
+) -> Labels {
     let mut labels = Labels::new();
     let mut set = |key: &str, value: &str| {
         labels.insert(key.to_owned(), value.to_owned());
@@ -106,16 +124,13 @@ pub(super) fn card_labels(cx: &Context<'_>, parts: &Parts, host: &Host, dpu: &Dp
     set("kubernetes.io/hostname", &dpu.node_name);
     set("kubernetes.io/os", "linux");
     set("kubernetes.io/arch", "arm64");
-    // A card that is given by its Node only did not come from a DPUSet.
-    if let Some(index) = index_of(host, dpu) {
-        for part in parts.dpu_sets.values().filter(|part| indexes(&part.node, &host.labels).contains(&index)) {
-            for label in part.node.fields(&["spec", "dpuTemplate", "spec", "cluster", "nodeLabels"]) {
-                set(&label.key.text, label.value.as_str().unwrap_or_default());
-            }
-            set("provisioning.dpu.nvidia.com/host", &host.name);
-            if let Some(version) = bfb_version(cx, &part.node) {
-                set("provisioning.dpu.nvidia.com/DOCA-BFB-version", version);
-            }
+    for owner in sets {
+        for label in owner.fields(&["spec", "dpuTemplate", "spec", "cluster", "nodeLabels"]) {
+            set(&label.key.text, label.value.as_str().unwrap_or_default());
+        }
+        set("provisioning.dpu.nvidia.com/host", &host.name);
+        if let Some(version) = version(owner) {
+            set("provisioning.dpu.nvidia.com/DOCA-BFB-version", &version);
         }
     }
     labels.extend(dpu.labels.clone());

@@ -31,6 +31,7 @@ mod values;
 use std::collections::BTreeMap;
 
 pub use application::{CONTENT_DIGEST, redigest};
+pub use dpuset::{node_labels, selects};
 pub use operator_config::{RELEASE, ReleaseDefaults, WITHOUT};
 
 use super::{Expanded, Input};
