@@ -136,7 +136,8 @@ fn places(before: Option<&Node>, after: Option<&Node>, at: &mut BTreeSet<Origin>
     }
 }
 
-/// The scalar as it is written at `origin`: the rest of its line, and the lines below it that are indented deeper.
+/// The scalar as it is written at `origin`: the rest of its line, and the lines below it that are indented deeper; of a block
+/// scalar, whose origin is its first line, those that are not indented less.
 fn written(source: &Arc<Source>, origin: Origin) -> &str {
     let text = &source.text;
     let mut at = (origin.offset() as usize).min(text.len());
@@ -145,10 +146,13 @@ fn written(source: &Arc<Source>, origin: Origin) -> &str {
     }
     let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     let indent = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
+    let spaces = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let block = text[start..at].bytes().all(|byte| byte == b' ');
     let depth = indent(&text[start..]);
+    let ends = |line: &str| if block { spaces(line) < at - start } else { indent(line) <= depth };
     let mut end = at;
     for (number, line) in text[at..].split_inclusive('\n').enumerate() {
-        if number > 0 && !line.trim().is_empty() && indent(line) <= depth {
+        if number > 0 && !line.trim().is_empty() && ends(line) {
             break;
         }
         end += line.len();
@@ -165,4 +169,26 @@ fn reads(text: &str) -> impl Iterator<Item = &str> {
             &name[..name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len())]
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The variables that are read by the scalar that begins with `first`.
+    fn read(text: &str, first: &str) -> Vec<String> {
+        let none = BTreeMap::<String, String>::new();
+        let tree = SourceTree::new(&none);
+        let (file, source) = tree.add("a.yaml", text.to_owned());
+        let at = u32::try_from(text.find(first).unwrap()).unwrap();
+        reads(written(&source, Origin::new(file, at))).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_scalar_is_read_to_its_end() {
+        let text = "a:\n  b: |\n    - x: ${{ vars.one }}\n\n    - y:\n        z: ${{ vars.two }}\n  c: ${{ vars.three }}\n  d:\n  - ${{ vars.four }}\n  - ${{ vars.five }}\n";
+        assert_eq!(read(text, "- x"), ["one", "two"]);
+        assert_eq!(read(text, "${{ vars.three"), ["three"]);
+        assert_eq!(read(text, "${{ vars.four"), ["four"]);
+    }
 }

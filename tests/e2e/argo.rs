@@ -156,7 +156,7 @@ impl Argo {
         let log = places.log(&format!("cmp-server-{name}"));
         let mut server = self.component("cmp-server");
         server.env("PATH", format!("{}:/usr/bin:/bin", path.display()));
-        server.env("ARGOCD_CMP_WORKDIR", places.folder(&format!("argocd/work/{name}")));
+        server.env("ARGOCD_CMP_WORKDIR", places.folder(&format!("argocd/cmp/{name}")));
         server.env("RECORD", self.record()).arg("--logformat=text").arg("--config-dir-path").arg(&config);
         start(&mut server, &log);
         self.logs.push(log.clone());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::{Failure, SwitchArgs, say};
+use super::{Failure, SwitchArgs, event_loop, say};
 use crate::agent::observed::{MONITORED, Observed};
 use crate::agent::openflow::connection::{Connection, Error, Times as FlowTimes};
 use crate::agent::openflow::{FlowEntry, FlowFilter, PortStatistics};
@@ -28,6 +28,11 @@ pub(super) struct Look {
     pub(super) ports: Vec<PortStatistics>,
 }
 
+/// The objects, of a folder or of the API server, and the switch.
+pub(super) fn both(args: &SwitchArgs, from: Option<&Path>) -> Result<(Given, Look), Failure> {
+    event_loop()?.block_on(async { Ok((objects(args, from).await?, switch(args).await?)) })
+}
+
 /// The objects of a folder.
 pub(super) fn folder(args: &SwitchArgs, from: &Path) -> Result<Given, Failure> {
     let disk = Disk::open(from).map_err(|error| Failure::File { path: from.to_owned(), why: error.to_string() })?;
@@ -42,7 +47,7 @@ pub(super) fn folder(args: &SwitchArgs, from: &Path) -> Result<Given, Failure> {
 }
 
 /// The objects of a folder, or without one of the API server.
-pub(super) async fn objects(args: &SwitchArgs, from: Option<&Path>) -> Result<Given, Failure> {
+async fn objects(args: &SwitchArgs, from: Option<&Path>) -> Result<Given, Failure> {
     if let Some(from) = from {
         return folder(args, from);
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::look::{self, Look};
-use super::{Failure, SwitchArgs, deliver, event_loop};
+use super::{Failure, SwitchArgs, deliver};
 use crate::agent::desired::{self, Desired, Problem};
 use crate::agent::observed::Interface;
 use crate::agent::plan::{self, FlowChange, Found, Plan};
@@ -83,10 +83,7 @@ struct Chain {
 }
 
 pub(super) fn run(args: &StatusArgs) -> Result<u8, Failure> {
-    let (given, look) = event_loop()?.block_on(async {
-        let given = look::objects(&args.switch, args.objects.as_deref()).await?;
-        Ok::<_, Failure>((given, look::switch(&args.switch).await?))
-    })?;
+    let (given, look) = look::both(&args.switch, args.objects.as_deref())?;
     let settings = args.switch.settings();
     let desired = desired::desired(&given.snapshot, &settings);
     let plan = plan::plan(&desired, &look.observed, &settings);

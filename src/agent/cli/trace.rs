@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{Failure, SwitchArgs, deliver, event_loop, look};
+use super::{Failure, SwitchArgs, deliver, look};
 use crate::agent::desired::{self, Desired};
 use crate::agent::flow::Mac;
 use crate::agent::flows::Member;
@@ -48,10 +48,7 @@ struct Entry {
 }
 
 pub(super) fn run(args: &TraceArgs) -> Result<u8, Failure> {
-    let (given, look) = event_loop()?.block_on(async {
-        let given = look::objects(&args.switch, args.objects.as_deref()).await?;
-        Ok::<_, Failure>((given, look::switch(&args.switch).await?))
-    })?;
+    let (given, look) = look::both(&args.switch, args.objects.as_deref())?;
     let settings = args.switch.settings();
     let desired = desired::desired(&given.snapshot, &settings);
     let plan = plan::plan(&desired, &look.observed, &settings);
