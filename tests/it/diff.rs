@@ -193,8 +193,24 @@ fn copy(from: &Path) -> TempDir {
     to
 }
 
-/// Every file of a repository of four sites is changed, emptied, removed and joined by another: what is found among the
-/// sites that read a file that differs is what is found among all.
+/// A change of one file: its path and what it held.
+type FileChange = fn(&Path, &str);
+
+const FILE_CHANGES: [FileChange; 4] = [
+    |path, text| {
+        let other = text.replace("\"1\"", "\"2\"").replace("v: one", "v: two").replace("v: x", "v: y");
+        fs::write(path, other).unwrap();
+    },
+    |path, _| fs::write(path, "").unwrap(),
+    // Another change may have been here.
+    |path, _| drop(fs::remove_file(path)),
+    |path, _| fs::write(path.with_file_name("beside.yaml"), BESIDE).unwrap(),
+];
+
+const BESIDE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: beside, namespace: ns}\ndata: {a: \"1\"}\n";
+
+/// Every file of a repository of four sites is changed, emptied, removed and joined by another, and then some at a time, by
+/// chance: what is found among the sites that read a file that differs is what is found among all.
 #[test]
 fn the_narrowed_answer_is_the_full_one() {
     let site = |name: &str, layers: &str, more: &str| {
@@ -247,27 +263,31 @@ fn the_narrowed_answer_is_the_full_one() {
     };
     assert_eq!(answer(&[]).1, Some(0));
     let (mut narrowed, mut differing) = (0, 0);
-    for (path, text) in &files {
-        let path = repository.path().join("head").join(path);
-        let beside = path.with_file_name("beside.yaml");
-        let changes: [&dyn Fn(); 4] = [
-            &|| {
-                fs::write(&path, text.replace("\"1\"", "\"2\"").replace("v: one", "v: two").replace("v: x", "v: y"))
-                    .unwrap()
-            },
-            &|| fs::write(&path, "").unwrap(),
-            &|| fs::remove_file(&path).unwrap(),
-            &|| fs::write(&beside, object("beside")).unwrap(),
-        ];
-        for change in changes {
-            change();
-            let (some, all) = (answer(&[]), answer(&["--all"]));
-            assert_eq!((&some.0, some.1), (&all.0, all.1), "{}", path.display());
-            narrowed += u32::from(some.2 < all.2);
-            differing += u32::from(some.1 == Some(1));
-            let _ = fs::remove_file(&beside);
-            fs::write(&path, text).unwrap();
+    let mut compare = |changes: &[(usize, usize)]| {
+        for (file, change) in changes {
+            let (path, text) = &files[*file];
+            FILE_CHANGES[*change](&repository.path().join("head").join(path), text);
         }
+        let (some, all) = (answer(&[]), answer(&["--all"]));
+        assert_eq!((&some.0, some.1), (&all.0, all.1), "{changes:?}");
+        narrowed += u32::from(some.2 < all.2);
+        differing += u32::from(some.1 == Some(1));
+        fs::remove_dir_all(repository.path().join("head")).unwrap();
+        write(&repository.path().join("head"));
+    };
+    for file in 0..files.len() {
+        (0..FILE_CHANGES.len()).for_each(|change| compare(&[(file, change)]));
+    }
+    let mut state = 1_u64;
+    let mut chance = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    for _ in 0..60 {
+        let several = 2 + chance(3);
+        let changes: Vec<(usize, usize)> =
+            (0..several).map(|_| (chance(files.len()), chance(FILE_CHANGES.len()))).collect();
+        compare(&changes);
     }
     // Neither is trivial: most changes touch a part of the sites, and most make a difference.
     assert!(narrowed > 30 && differing > 20, "{narrowed} {differing}");

@@ -257,18 +257,20 @@ impl Control {
             }
             (false, Some(_)) => {}
         }
-        if self.database.observed != database.observed {
+        let Database { connected, lock, error, observed } = database;
+        let flows = std::mem::take(&mut self.observed.flows);
+        if self.observed != observed {
             self.forget_refusals();
             if let Some(settled) = &mut self.settled {
                 settled.rows_changed = true;
             }
         }
-        let flows = std::mem::take(&mut self.observed.flows);
-        self.observed = Observed { flows, ..database.observed.clone() };
+        self.observed = Observed { flows, ..observed };
         if !self.observed.bridges.contains_key(&self.settings.bridge) {
             self.observed.flows.clear();
         }
-        self.database = database;
+        // The rows are kept once, beside the flows.
+        self.database = Database { connected, lock, error, observed: Observed::default() };
     }
 
     fn bridge_closed(&mut self, now: Duration, error: String) {
@@ -293,7 +295,7 @@ impl Control {
         self.busy = false;
         match answer {
             Ok(()) => {
-                self.acts = Some((self.database.observed.system.next_cfg, now + ACTS_WITHIN));
+                self.acts = Some((self.observed.system.next_cfg, now + ACTS_WITHIN));
                 if let Some(note) = self.port_drift() {
                     effects.push(Effect::Tell(self.happening("DriftRepaired", note)));
                 }
