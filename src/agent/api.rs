@@ -77,8 +77,10 @@ pub struct Interface {
     pub object: String,
     /// The node it is for.
     pub node: Option<String>,
-    /// What it is; why it cannot be read.
+    /// What it is, by the last spec that could be read; why none could.
     pub kind: Result<InterfaceKind, Invalid>,
+    /// Why the newest spec cannot be read, where an older one is in force.
+    pub fault: Option<Invalid>,
     /// Belongs to another controller: that of virtual networks.
     pub virtual_network: bool,
 }
@@ -142,8 +144,10 @@ pub struct Chain {
     pub meta: Meta,
     /// The node it is for.
     pub node: Option<String>,
-    /// Its switches; why they cannot be read.
+    /// Its switches, by the last spec that could be read; why none could.
     pub switches: Result<Vec<Switch>, Invalid>,
+    /// Why the newest spec cannot be read, where an older one is in force.
+    pub fault: Option<Invalid>,
 }
 
 /// A switch of a chain.
@@ -221,8 +225,18 @@ impl Interface {
             entry: false,
             node: node(object),
             kind: interface_kind(&spec),
+            fault: None,
             virtual_network: virtual_network(&spec),
         })
+    }
+
+    /// The same interface as it is now, after `before`: a spec that cannot be read leaves the one before it in force.
+    #[must_use]
+    pub fn after(mut self, before: &Self) -> Self {
+        if before.meta.uid == self.meta.uid {
+            (self.kind, self.fault) = in_force(self.kind, &before.kind);
+        }
+        self
     }
 
     /// Of the entries of a `NodeServiceInterfaces`, whose names are `<namespace>_<name>`.
@@ -247,10 +261,19 @@ impl Interface {
                 entry: true,
                 node: node(object),
                 kind: interface_kind(&spec),
+                fault: None,
                 virtual_network: virtual_network(&spec),
             })
         };
         entries.iter().take(MOST).enumerate().filter_map(entry).collect()
+    }
+}
+
+/// What is in force, and what is wrong with what should be.
+fn in_force<T: Clone>(now: Result<T, Invalid>, before: &Result<T, Invalid>) -> (Result<T, Invalid>, Option<Invalid>) {
+    match (now, before) {
+        (Err(fault), Ok(before)) => (Ok(before.clone()), Some(fault)),
+        (now, _) => (now, None),
     }
 }
 
@@ -335,7 +358,17 @@ impl Chain {
     #[must_use]
     pub fn of(object: &Value) -> Option<Self> {
         let spec = Fields { at: object.get("spec").unwrap_or(&Value::Null), path: "spec".to_owned() };
-        Some(Self { meta: Meta::of(object)?, node: node(object), switches: spec.list("switches").and_then(switches) })
+        let switches = spec.list("switches").and_then(switches);
+        Some(Self { meta: Meta::of(object)?, node: node(object), switches, fault: None })
+    }
+
+    /// The same chain as it is now, after `before`: a spec that cannot be read leaves the one before it in force.
+    #[must_use]
+    pub fn after(mut self, before: &Self) -> Self {
+        if before.meta.uid == self.meta.uid {
+            (self.switches, self.fault) = in_force(self.switches, &before.switches);
+        }
+        self
     }
 }
 

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::api::{Chain, Interface, InterfaceKind, Key, Meta, Pod, SERVICE_LABEL};
+use super::api::{Chain, Interface, InterfaceKind, Invalid, Key, Meta, Pod, SERVICE_LABEL};
 use super::hash;
 
 /// Key of `external_ids` that marks a port as ours; its value is the interface it is for. What lacks it is never changed.
@@ -121,6 +121,8 @@ pub struct DesiredChain {
     pub cookie: u64,
     /// Its switches; why there are none.
     pub switches: Result<Vec<DesiredSwitch>, Problem>,
+    /// Why its newest spec is not in force.
+    pub fault: Option<Problem>,
 }
 
 /// A switch of a chain.
@@ -148,6 +150,32 @@ pub struct Desired {
     pub interfaces: Vec<Placed>,
     /// In order of age.
     pub chains: Vec<DesiredChain>,
+}
+
+impl Desired {
+    /// Whether nobody knows what the interface with this identifier is: its spec was never readable.
+    #[must_use]
+    pub fn is_unread_interface(&self, id: &str) -> bool {
+        self.interfaces.iter().any(|one| one.interface.id == id && one.interface.kind.is_err())
+    }
+
+    /// Whether nobody knows what the chain with this cookie is: its spec was never readable.
+    #[must_use]
+    pub fn is_unread_chain(&self, cookie: u64) -> bool {
+        self.chains.iter().any(|chain| chain.cookie == cookie && chain.switches.is_err())
+    }
+}
+
+/// What is wrong with a spec.
+#[must_use]
+pub fn invalid(invalid: &Invalid) -> Problem {
+    Problem::new("InvalidSpec", invalid.to_string())
+}
+
+/// What is wrong with a spec, where the one before it is in force.
+#[must_use]
+pub fn outdated(invalid: &Invalid) -> Problem {
+    Problem::new("InvalidSpec", format!("{invalid}; what was asked for before it stays in force"))
 }
 
 /// What the objects of the node ask for.
@@ -188,7 +216,7 @@ impl Made<'_> {
             let message = "belongs to a virtual network, which another controller looks after";
             return Err(Problem::new("ManagedByOther", message));
         }
-        let kind = one.kind.as_ref().map_err(|invalid| Problem::new("InvalidSpec", invalid.to_string()))?;
+        let kind = one.kind.as_ref().map_err(invalid)?;
         match kind {
             InterfaceKind::Physical { name } => self.device(one, name.clone(), true),
             InterfaceKind::Pf { pf } => self.device(one, format!("pf{pf}hpf"), false),
@@ -342,7 +370,7 @@ fn place_vlans(placed: &mut [Placed]) {
 type Taken = BTreeMap<Place, (Key, usize)>;
 
 fn desired_chain(chain: &Chain, placed: &[Placed], taken: &mut Taken) -> DesiredChain {
-    let switches = chain.switches.as_ref().map_err(|invalid| Problem::new("InvalidSpec", invalid.to_string()));
+    let switches = chain.switches.as_ref().map_err(invalid);
     let switches = switches.map(|switches| {
         let switch = |(index, switch): (usize, &super::api::Switch)| {
             let port = |labels: &BTreeMap<String, String>| {
@@ -362,7 +390,8 @@ fn desired_chain(chain: &Chain, placed: &[Placed], taken: &mut Taken) -> Desired
         };
         switches.iter().enumerate().map(switch).collect()
     });
-    DesiredChain { meta: chain.meta.clone(), cookie: hash::cookie(&chain.meta.key), switches }
+    let fault = chain.fault.as_ref().map(outdated);
+    DesiredChain { meta: chain.meta.clone(), cookie: hash::cookie(&chain.meta.key), switches, fault }
 }
 
 /// The one interface with these labels.

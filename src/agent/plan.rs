@@ -131,7 +131,7 @@ pub fn plan(desired: &Desired, observed: &Observed, settings: &Settings) -> Plan
     let switches = chains(desired, &view, &mut plan);
     plan.wanted = flows::flows(&switches);
     if let Some(Some(there)) = observed.flows.get(&settings.bridge) {
-        (plan.flows, plan.conflicts) = flow_changes(&plan.wanted, there, desired);
+        (plan.flows, plan.conflicts) = flow_changes(&plan, there, desired, &numbers(observed, settings));
     }
     plan
 }
@@ -204,12 +204,17 @@ impl Ports<'_> {
         missing.then(|| Problem::new("BridgeMissing", format!("there is no bridge `{}`", port.bridge)))
     }
 
+    /// Whether it was made for an interface that nobody can read any more: what that asked for is not known to be gone.
+    fn is_of_unread(&self, port: &observed::Port) -> bool {
+        port.external_ids.get(OWNER).is_some_and(|owner| self.desired.is_unread_interface(owner))
+    }
+
     /// Plans that marked ports go that nothing asks for.
     fn take_away(&self, plan: &mut Plan) {
         let mut removed = 0;
         for (name, port) in &self.observed.ports {
             let wanted = self.desired.ports.get(name).is_some_and(|wanted| wanted.bridge == port.bridge);
-            if wanted || !is_ours(port) {
+            if wanted || !is_ours(port) || self.is_of_unread(port) {
                 continue;
             }
             if is_uplink(port) && !self.settings.remove_uplinks {
@@ -396,9 +401,15 @@ fn chains(desired: &Desired, view: &View<'_>, plan: &mut Plan) -> Vec<Switch> {
 }
 
 /// What makes the flows there those that must be, and the cookies of chains that somebody else's flow stands in the way of.
-fn flow_changes(wanted: &[Flow], there: &[Flow], desired: &Desired) -> (Vec<FlowChange>, BTreeMap<u64, Flow>) {
+fn flow_changes(
+    plan: &Plan,
+    there: &[Flow],
+    desired: &Desired,
+    numbers: &BTreeSet<u32>,
+) -> (Vec<FlowChange>, BTreeMap<u64, Flow>) {
     let place = |flow: &Flow| (flow.table, flow.priority, flow.matches.clone());
-    let mut changes = takeover(there, desired);
+    let wanted = &*plan.wanted;
+    let mut changes = takeover(there, desired, &plan.chains);
     let replaced: BTreeSet<u64> = desired.chains.iter().map(|chain| hash::dpf_cookie(&chain.meta.key)).collect();
     let (ours, foreign): (Vec<&Flow>, Vec<&Flow>) =
         there.iter().filter(|flow| !replaced.contains(&flow.cookie)).partition(|flow| is_ours_flow(flow));
@@ -412,6 +423,8 @@ fn flow_changes(wanted: &[Flow], there: &[Flow], desired: &Desired) -> (Vec<Flow
             // Another is put in its place below.
             Some(_) => {}
             None if flows::is_learned(flow, &learners) => {}
+            // A chain that nobody can read any more keeps what it has, as far as its ports are there.
+            None if desired.is_unread_chain(flow.cookie) && flow.ports().all(|port| numbers.contains(&port)) => {}
             None => changes.push(FlowChange::Remove(flow.clone())),
         }
     }
@@ -425,17 +438,35 @@ fn flow_changes(wanted: &[Flow], there: &[Flow], desired: &Desired) -> (Vec<Flow
     (changes, conflicts)
 }
 
+/// The numbers of the ports of the bridge.
+fn numbers(observed: &Observed, settings: &Settings) -> BTreeSet<u32> {
+    let here = |interface: &&observed::Interface| {
+        observed.ports.get(&interface.port).is_some_and(|port| port.bridge == settings.bridge)
+    };
+    let number = |interface: &observed::Interface| u32::try_from(interface.ofport?).ok();
+    observed.interfaces.values().filter(here).filter_map(number).collect()
+}
+
 /// Whether a flow carries our mark.
 #[must_use]
 pub fn is_ours_flow(flow: &Flow) -> bool {
     flow.cookie & COOKIE_MASK == COOKIE
 }
 
-/// DPF's own flows of chains that are ours now.
-fn takeover(there: &[Flow], desired: &Desired) -> Vec<FlowChange> {
+/// DPF's own flows of chains that are ours now. They stay until every port of the chain is found: until then they may carry what
+/// ours cannot yet, and where both match ours come first.
+fn takeover(
+    there: &[Flow],
+    desired: &Desired,
+    found: &BTreeMap<Key, Vec<Vec<Result<Found, Problem>>>>,
+) -> Vec<FlowChange> {
     let cookies: BTreeSet<u64> = there.iter().map(|flow| flow.cookie).collect();
     let of = |chain: &DesiredChain| hash::dpf_cookie(&chain.meta.key);
-    let cookies = desired.chains.iter().map(of).filter(|cookie| cookies.contains(cookie));
+    let whole = |chain: &&DesiredChain| {
+        let ports = found.get(&chain.meta.key).map(|switches| switches.iter().flatten());
+        ports.is_some_and(|mut ports| ports.all(Result::is_ok))
+    };
+    let cookies = desired.chains.iter().filter(whole).map(of).filter(|cookie| cookies.contains(cookie));
     cookies.map(FlowChange::RemoveCookie).collect()
 }
 

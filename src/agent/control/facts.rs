@@ -82,7 +82,7 @@ impl Control {
     }
 
     fn flow_problem(&self, chain: &DesiredChain) -> Option<Problem> {
-        if let Err(problem) = &chain.switches {
+        if let Some(problem) = chain.switches.as_ref().err().or(chain.fault.as_ref()) {
             return Some(problem.clone());
         }
         if !self.observed.bridges.contains_key(&self.settings.bridge) {

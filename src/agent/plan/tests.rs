@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::agent::api::{Chain, Interface, Pod, SERVICE_LABEL};
+use crate::agent::api::{Chain, Interface, Invalid, Pod, SERVICE_LABEL};
 use crate::agent::desired::{Snapshot, desired};
 use crate::agent::flow::{Action, Match};
 
@@ -350,6 +350,52 @@ fn dpfs_own_flows_of_a_chain_give_way_and_others_do_not() {
     assert!(!left.contains(&dpf("c")) && left.contains(&dpf("gone")) && left.contains(&other));
     assert_eq!(plan.conflicts.values().collect::<Vec<_>>(), [&other]);
     assert_eq!(left.len(), 3);
+}
+
+#[test]
+fn dpfs_own_flows_stay_until_every_port_of_the_chain_is_found() {
+    let mut snapshot = Snapshot {
+        interfaces: vec![physical("p0")],
+        chains: vec![chain("c", &[&["p0", "p1"]])],
+        ..Snapshot::default()
+    };
+    let mut there = switch(&["br-sfc"]);
+    let dpf = Flow { priority: 20, cookie: hash::dpf_cookie(&Key::new("ns", "c")), ..Flow::default() };
+    there.flows.insert("br-sfc".to_owned(), Some(vec![dpf.clone()]));
+    converge(&snapshot, &mut there);
+    assert_eq!(there.flows["br-sfc"].as_deref(), Some(&[dpf][..]));
+    snapshot.interfaces.push(physical("p1"));
+    converge(&snapshot, &mut there);
+    assert!(there.flows["br-sfc"].iter().flatten().all(is_ours_flow));
+}
+
+#[test]
+fn what_nobody_can_read_any_more_keeps_what_it_has() {
+    let good = Snapshot {
+        interfaces: vec![vf(1), vf(2), vf(3)],
+        chains: vec![chain("c", &[&["vf1", "vf2", "vf3"]])],
+        ..Snapshot::default()
+    };
+    let mut there = switch(&["br-sfc"]);
+    converge(&good, &mut there);
+    // As an agent finds it that has just begun.
+    let unread = |mut snapshot: Snapshot| {
+        snapshot.interfaces[0].kind = Err(Invalid { path: "spec".to_owned(), reason: String::new() });
+        snapshot.chains[0].switches = Err(Invalid { path: "spec".to_owned(), reason: String::new() });
+        snapshot
+    };
+    let bad = unread(good);
+    let before = there.clone();
+    assert!(converge(&bad, &mut there).is_empty());
+    assert_eq!(there, before);
+    // A port that is gone leaves no flow that names it.
+    let number = there.interfaces.remove("pf0vf2").unwrap().ofport.and_then(|number| u32::try_from(number).ok());
+    there.ports.remove("pf0vf2");
+    let without = Snapshot { interfaces: vec![bad.interfaces[0].clone(), bad.interfaces[2].clone()], ..bad };
+    converge(&without, &mut there);
+    let left = there.flows["br-sfc"].iter().flatten();
+    assert!(left.clone().count() > 0);
+    assert!(left.clone().flat_map(Flow::ports).all(|port| Some(port) != number));
 }
 
 #[test]

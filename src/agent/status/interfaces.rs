@@ -9,7 +9,7 @@ use super::{Facts, MANAGED_BY_OTHER, READY};
 use crate::agent::api::{InterfaceKind, Key};
 use crate::agent::crd::details::{InterfaceDetails, Link, MOST, Mtu, PortStatus};
 use crate::agent::crd::node::InterfaceEntry;
-use crate::agent::desired::{Desired, Place, Placed, Problem};
+use crate::agent::desired::{self, Desired, Place, Placed, Problem};
 use crate::agent::observed::{self, Observed};
 use crate::agent::plan::Found;
 
@@ -127,6 +127,9 @@ fn aspects(placed: &Placed, facts: &Facts<'_>) -> Vec<Aspect> {
 fn reconciled(placed: &Placed, found: Option<&Result<Found, Problem>>, facts: &Facts<'_>) -> Aspect {
     if let Err(problem) = &placed.place {
         return Aspect::fails(RECONCILED, problem.clone());
+    }
+    if let Some(fault) = &placed.interface.fault {
+        return Aspect::fails(RECONCILED, desired::outdated(fault));
     }
     match (facts.observed, found) {
         (Err(problem), _) => Aspect::unknown(RECONCILED, problem.clone()),

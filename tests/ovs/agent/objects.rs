@@ -128,6 +128,39 @@ fn objects_that_are_wrong_are_named_and_the_others_are_wired() {
 }
 
 #[test]
+fn a_spec_that_can_no_longer_be_read_takes_no_traffic_away() {
+    let lab = Lab::start(&["br-sfc"]);
+    let good = || vec![physical("p0"), vf(1), chain("c", &[&["p0", "vf1"]])];
+    lab.put("all", &good());
+    let agent = lab.agent();
+    lab.until_condition_of("chains", "c", "Ready", "True/Success");
+    let before = lab.flows();
+    let spoiled = || {
+        let mut objects = good();
+        objects[1]["spec"]["vf"] = json!({"pfID": 0, "vfID": "one"});
+        objects[2]["spec"]["switches"] = json!([{"ports": "p0"}]);
+        objects
+    };
+    lab.put("all", &spoiled());
+    lab.until_condition_of("chains", "c", "ServiceChainReconciled", "False/InvalidSpec");
+    lab.until_condition_of("interfaces", "vf1", "ServiceInterfaceReconciled", "False/InvalidSpec");
+    let said = lab.node()["status"]["chains"][0]["conditions"].to_string();
+    assert!(said.contains("spec.switches[0].ports: is missing; what was asked for before it stays in force"), "{said}");
+    assert_eq!(lab.flows(), before);
+    // An agent that never read it does not know better, and leaves it.
+    drop(agent);
+    let agent = lab.agent();
+    lab.until_condition_of("chains", "c", "PortsResolved", "False/InvalidSpec");
+    assert_eq!((lab.flows(), lab.ports("br-sfc").len()), (before.clone(), 2));
+    lab.put("all", &good());
+    lab.until_condition("Ready", "True/Success");
+    assert_eq!(lab.flows(), before);
+    lab.remove("all");
+    lab.until_flows(0);
+    drop(agent);
+}
+
+#[test]
 fn a_port_is_in_one_chain_and_the_older_one_has_it() {
     let lab = Lab::start(&["br-sfc"]);
     let mut old = chain("z", &[&["p0", "vf1"]]);
