@@ -353,6 +353,7 @@ impl View<'_> {
         let interface = self.observed.interfaces.get(name);
         let number = interface.and_then(|interface| interface.ofport);
         if let Some(ofport) = number.and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 0) {
+            self.has_number(name, ofport)?;
             return Ok(Found { port: name.to_owned(), member: Member { ofport, vlan }, ours: is_ours(port) });
         }
         let error = interface.and_then(|interface| interface.error.as_deref()).filter(|text| !text.is_empty());
@@ -363,6 +364,23 @@ impl View<'_> {
             Some(error) => Problem::new("DeviceError", format!("the port `{name}`: {error}")),
             None => Problem::new("PortNotReady", format!("the switch has given the port `{name}` no number")),
         })
+    }
+
+    /// The database says which number a port has, the switch says which port has a number: while they differ, one of them is late,
+    /// and frames for the number might go to another port.
+    fn has_number(&self, name: &str, ofport: u32) -> Result<(), Problem> {
+        let Some(numbers) = self.observed.numbers.get(&self.settings.bridge) else { return Ok(()) };
+        match numbers.get(&ofport) {
+            Some(there) if observed::is_cut_of(there, name) => Ok(()),
+            Some(there) => {
+                let message = format!("the number {ofport} of the port `{name}` is that of `{there}` in the switch");
+                Err(Problem::new("PortNotReady", message))
+            }
+            None => {
+                let message = format!("the switch has no port with the number {ofport} of `{name}` yet");
+                Err(Problem::new("PortNotReady", message))
+            }
+        }
     }
 }
 

@@ -200,6 +200,7 @@ impl Runner {
                     self.connection = Some(connection);
                     Input::BridgeOpened
                 }
+                BridgeEvent::Ports(numbers) => Input::Ports(numbers),
                 BridgeEvent::Closed(error) => {
                     self.connection = None;
                     Input::BridgeClosed(error)

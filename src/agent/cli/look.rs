@@ -86,6 +86,9 @@ pub(super) async fn switch(args: &SwitchArgs) -> Result<Look, Failure> {
         let (connection, _ports) = Connection::open(&path, FlowTimes::default()).await.map_err(failure)?;
         look.flows = connection.flows(FlowFilter::default()).await.map_err(failure)?;
         look.ports = connection.port_statistics(None).await.map_err(failure)?;
+        let numbers =
+            connection.ports().await.map_err(failure)?.into_iter().map(|port| (port.ofport, port.name)).collect();
+        look.observed.numbers.insert(args.bridge.clone(), numbers);
         let mut flows: Vec<_> = look.flows.iter().map(|entry| entry.flow.clone()).collect();
         flows.sort();
         look.observed.flows.insert(args.bridge.clone(), Some(flows));

@@ -20,7 +20,7 @@ use std::time::Duration;
 use self::attempts::Attempts;
 use super::crd::node::Conflict;
 use super::desired::{Desired, Problem, Settings};
-use super::observed::Observed;
+use super::observed::{Numbers, Observed};
 use super::openflow::{FlowEntry, FlowMod};
 use super::ops::{Asked, LOCK};
 use super::ovsdb::session::Lock;
@@ -41,6 +41,8 @@ pub enum Input {
     Given(Given),
     /// The database became another, or is away.
     Database(Database),
+    /// The bridge's ports, by number.
+    Ports(Numbers),
     /// The bridge can be asked; its flows are not known.
     BridgeOpened,
     /// The bridge cannot be asked, and its flows are gone, perhaps.
@@ -222,6 +224,7 @@ impl Control {
         match input {
             Input::Given(given) => self.take_given(given),
             Input::Database(database) => self.take_database(now, database),
+            Input::Ports(numbers) => self.take_ports(numbers),
             Input::BridgeOpened => {
                 self.bridge = Bridge::Open;
                 self.stale = true;

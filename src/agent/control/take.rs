@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{ACTS_WITHIN, Bridge, Control, Database, Effect, Read, Refusal, cookie_of, port_of};
 use crate::agent::desired::{self, Problem};
 use crate::agent::flow::Flow;
-use crate::agent::observed::Observed;
+use crate::agent::observed::{Numbers, Observed};
 use crate::agent::openflow::FlowEntry;
 use crate::agent::ovsdb::session::Lock;
 use crate::agent::plan;
@@ -36,18 +36,32 @@ impl Control {
         }
         let Database { connected, lock, error, observed } = database;
         let flows = std::mem::take(&mut self.observed.flows);
+        let numbers = std::mem::take(&mut self.observed.numbers);
         if self.observed != observed {
-            self.forget_refusals();
-            if let Some(settled) = &mut self.settled {
-                settled.rows_changed = true;
-            }
+            self.rows_changed();
         }
-        self.observed = Observed { flows, ..observed };
+        self.observed = Observed { flows, numbers, ..observed };
         if !self.observed.bridges.contains_key(&self.settings.bridge) {
             self.observed.flows.clear();
+            self.observed.numbers.clear();
         }
         // The rows are kept once, beside the flows.
         self.database = Database { connected, lock, error, observed: Observed::default() };
+    }
+
+    pub(super) fn take_ports(&mut self, numbers: Numbers) {
+        let before = self.observed.numbers.insert(self.settings.bridge.clone(), numbers);
+        if before.as_ref() != self.observed.numbers.get(&self.settings.bridge) {
+            self.rows_changed();
+        }
+    }
+
+    /// Ports are not what they were: what was refused may do now, and flows that follow are nobody's drift.
+    fn rows_changed(&mut self) {
+        self.forget_refusals();
+        if let Some(settled) = &mut self.settled {
+            settled.rows_changed = true;
+        }
     }
 
     pub(super) fn bridge_closed(&mut self, now: Duration, error: String) {
@@ -60,6 +74,7 @@ impl Control {
         self.acts = None;
         self.settled = None;
         self.observed.flows.clear();
+        self.observed.numbers.clear();
     }
 
     fn forget_refusals(&mut self) {

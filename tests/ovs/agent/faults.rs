@@ -163,3 +163,21 @@ fn told_to_end_it_ends_and_leaves_the_flows() {
     assert_eq!(agent.0.wait().unwrap().code(), Some(0));
     assert_eq!((lab.flows().len(), lab.ports("br-sfc").len()), (2, 2));
 }
+
+#[test]
+fn a_number_that_the_switch_does_not_have_for_the_port_gets_no_flows() {
+    let lab = Lab::start(&["br-sfc"]);
+    lab.put("all", &[physical("p0"), vf(1), vf(2), chain("c", &[&["p0", "vf1"]])]);
+    let _agent = lab.agent();
+    lab.until_condition("Ready", "True/Success");
+    let (right, others) = (lab.ofport("pf0vf1"), lab.ofport("pf0vf2"));
+    // As a database says that is behind the switch.
+    for wrong in [&*others, "4711"] {
+        lab.switch.vsctl(&["--no-wait", "set", "interface", "pf0vf1", &format!("ofport={wrong}")]);
+        lab.until_condition_of("chains", "c", "PortsResolved", "False/PortNotReady");
+        lab.until_flows(0);
+    }
+    lab.switch.vsctl(&["--no-wait", "set", "interface", "pf0vf1", &format!("ofport={right}")]);
+    lab.until_condition("Ready", "True/Success");
+    lab.until_flows(2);
+}
