@@ -6,6 +6,7 @@ mod figures;
 mod look;
 mod objects;
 mod ownership;
+mod plan;
 
 use std::fs;
 use std::path::Path;

@@ -34,6 +34,14 @@ enum Failure {
         /// Why not.
         why: String,
     },
+    /// A file that the command line names, to be written.
+    #[error("cannot write `{path}`: {source}", path = path.display())]
+    Written {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The switch cannot be read.
     #[error("the switch cannot be read: {0}")]
     Switch(String),
