@@ -15,6 +15,10 @@ use serde_json::Value;
 pub const GROUP: &str = "svc.dpu.nvidia.com";
 /// Label with the identifier of a service, on its pods.
 pub const SERVICE_LABEL: &str = "svc.dpu.nvidia.com/service";
+/// Label of pods whose service needs flows of its own, and its value where the service keeps the time (DPF's `firefly`).
+pub const CUSTOM_FLOWS_LABEL: &str = "svc.dpu.nvidia.com/custom-flows";
+/// See [`CUSTOM_FLOWS_LABEL`].
+pub const CUSTOM_FLOWS_OF_TIME: &str = "firefly";
 /// The bridge an `ovn` interface leads to unless it names one.
 const OVN_BRIDGE: &str = "br-ovn";
 /// Most members of a list that are read: a card has tens of interfaces, and 46 VFs a port.

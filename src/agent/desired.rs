@@ -9,7 +9,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::api::{Chain, Interface, InterfaceKind, Invalid, Key, Meta, Pod, SERVICE_LABEL};
+use super::api::{
+    CUSTOM_FLOWS_LABEL, CUSTOM_FLOWS_OF_TIME, Chain, Interface, InterfaceKind, Invalid, Key, Meta, Pod, SERVICE_LABEL,
+};
 use super::hash;
 
 /// Key of `external_ids` that marks a port as ours; its value is the interface it is for. What lacks it is never changed.
@@ -110,6 +112,20 @@ pub struct Placed {
     pub interface: Interface,
     /// Where it is.
     pub place: Result<Place, Problem>,
+    /// What it is to the clocks of the network.
+    pub clock: Clock,
+}
+
+/// What a port is to the clocks of the network (PTP, IEEE 1588), whose messages are for one address of every Ethernet.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Clock {
+    /// Nothing in particular.
+    #[default]
+    None,
+    /// A port of the card, by which they come.
+    Uplink,
+    /// A service that keeps the time, by the label of its pod.
+    Service,
 }
 
 /// A chain of this node.
@@ -139,6 +155,8 @@ pub struct DesiredPort {
     pub interface: Option<Key>,
     /// Where that is; why it is not.
     pub place: Result<Place, Problem>,
+    /// What it is to the clocks of the network.
+    pub clock: Clock,
 }
 
 /// All of it.
@@ -188,8 +206,10 @@ pub fn desired(snapshot: &Snapshot, settings: &Settings) -> Desired {
     let pods: Vec<&Pod> =
         snapshot.pods.iter().filter(|pod| ours(&pod.node) && !pod.ended && !pod.meta.deleting).collect();
     let mut made = Made { settings, pods: &pods, ports: BTreeMap::new() };
-    let mut placed: Vec<Placed> =
-        interfaces.iter().map(|one| Placed { interface: (*one).clone(), place: made.place(one) }).collect();
+    let mut placed: Vec<Placed> = interfaces
+        .iter()
+        .map(|one| Placed { interface: (*one).clone(), place: made.place(one), clock: made.clock(one) })
+        .collect();
     place_vlans(&mut placed);
     let mut chains: Vec<&Chain> = snapshot.chains.iter().filter(|one| ours(&one.node) && !one.meta.deleting).collect();
     chains.sort_by_key(|one| age(&one.meta));
@@ -289,7 +309,22 @@ impl Made<'_> {
         }
     }
 
+    fn clock(&self, one: &Interface) -> Clock {
+        let keeps_time =
+            |pod: &Pod| pod.meta.labels.get(CUSTOM_FLOWS_LABEL).is_some_and(|flows| flows == CUSTOM_FLOWS_OF_TIME);
+        match &one.kind {
+            Ok(InterfaceKind::Physical { .. }) => Clock::Uplink,
+            Ok(InterfaceKind::Service { id, .. }) if self.serving(one, id).is_ok_and(keeps_time) => Clock::Service,
+            _ => Clock::None,
+        }
+    }
+
     fn pod(&self, one: &Interface, service: &str, interface: &str) -> Result<Place, Problem> {
+        self.serving(one, service).map(|pod| Place::Pod(format!("{}/{interface}", pod.meta.key)))
+    }
+
+    /// The pod of a service.
+    fn serving(&self, one: &Interface, service: &str) -> Result<&Pod, Problem> {
         let of_service = |pod: &&&Pod| {
             pod.meta.key.namespace == one.scope && pod.meta.labels.get(SERVICE_LABEL).is_some_and(|id| id == service)
         };
@@ -299,7 +334,7 @@ impl Made<'_> {
         let counted = if ready.len() == 1 { &ready } else { &pods };
         let names = || counted.iter().map(|pod| pod.meta.key.name.as_str()).collect::<Vec<_>>().join(", ");
         match &counted[..] {
-            [pod] => Ok(Place::Pod(format!("{}/{interface}", pod.meta.key))),
+            [pod] => Ok(pod),
             [] => {
                 let message = format!("no pod of the service `{service}` runs here, in the namespace {}", one.scope);
                 Err(Problem::new("PodNotFound", message))
@@ -404,9 +439,15 @@ fn selected(labels: &BTreeMap<String, String>, namespace: &str, placed: &[Placed
     let entries: Vec<&Placed> = found.iter().filter(|one| one.interface.entry).copied().collect();
     let found = if entries.is_empty() { found } else { entries };
     let wanted = || labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
-    let problem = |reason, message| DesiredPort { interface: None, place: Err(Problem::new(reason, message)) };
+    let problem = |reason, message| DesiredPort {
+        interface: None,
+        place: Err(Problem::new(reason, message)),
+        clock: Clock::None,
+    };
     match &found[..] {
-        [one] => DesiredPort { interface: Some(one.interface.meta.key.clone()), place: one.place.clone() },
+        [one] => {
+            DesiredPort { interface: Some(one.interface.meta.key.clone()), place: one.place.clone(), clock: one.clock }
+        }
         [] => problem("InterfaceNotFound", format!("no interface with {} on this node", wanted())),
         many => {
             let names: Vec<String> = many.iter().map(|one| one.interface.meta.key.to_string()).collect();

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::api::Key;
-use super::desired::{DPF_ID, Desired, DesiredChain, OWNER, Place, Port, PortKind, Problem, Settings};
+use super::desired::{Clock, DPF_ID, Desired, DesiredChain, OWNER, Place, Port, PortKind, Problem, Settings};
 use super::flow::Flow;
 use super::flows::{self, Member, Switch};
 use super::hash::{self, COOKIE, COOKIE_MASK};
@@ -410,7 +410,12 @@ fn chains(desired: &Desired, view: &View<'_>, plan: &mut Plan) -> Vec<Switch> {
                 })
                 .collect();
             let members = ports.iter().flatten().map(|found| found.member).collect();
-            switches.push(Switch { chain: chain.meta.key.clone(), index, cookie: chain.cookie, members });
+            let are = |clock: Clock| {
+                let wanted = switch.ports.iter().zip(&ports).filter(move |(port, _)| port.clock == clock);
+                wanted.filter_map(|(_, found)| Some(found.as_ref().ok()?.member)).collect()
+            };
+            let clocks = (are(Clock::Uplink), are(Clock::Service));
+            switches.push(Switch { chain: chain.meta.key.clone(), index, cookie: chain.cookie, members, clocks });
             found.push(ports);
         }
         plan.chains.insert(chain.meta.key.clone(), found);

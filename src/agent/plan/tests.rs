@@ -327,6 +327,38 @@ fn a_pods_port_is_found_on_either_bridge() {
 }
 
 #[test]
+fn messages_of_clocks_go_to_the_service_that_keeps_the_time_alone() {
+    let labels = json!({SERVICE_LABEL: "time", "svc.dpu.nvidia.com/custom-flows": "firefly"});
+    let pod = json!({"metadata": {"namespace": "ns", "name": "pod", "labels": labels}, "spec": {"nodeName": "w"}});
+    let service =
+        json!({"interfaceType": "service", "service": {"serviceID": "time", "network": "n", "interfaceName": "if"}});
+    let mut snapshot = Snapshot {
+        interfaces: vec![physical("p0"), vf(1), interface("time", service)],
+        chains: vec![chain("c", &[&["p0", "vf1", "time"]])],
+        pods: vec![Pod::of(&pod).unwrap()],
+    };
+    let mut there = switch(&["br-sfc"]);
+    foreign(&mut there, "br-sfc", "rep", 9);
+    let ids = &mut there.interfaces.get_mut("rep").unwrap().external_ids;
+    ids.insert(DPF_ID.to_owned(), "ns/pod/if".to_owned());
+    converge(&snapshot, &mut there);
+    let p0 = there.interfaces["p0"].ofport.unwrap();
+    let clocks = |there: &Observed| -> Vec<String> {
+        flows_of(there).into_iter().filter(|flow| flow.contains("01:80:c2:00:00:0e")).collect()
+    };
+    let found = clocks(&there);
+    let ways = [(p0, 9), (9, p0)].map(|(from, to)| (format!("in_port={from},"), format!("actions=output:{to}")));
+    assert_eq!(found.len(), 2, "{found:?}");
+    for (from, to) in ways {
+        assert!(found.iter().any(|flow| flow.contains(&from) && flow.ends_with(&to)), "{from} {to} in {found:?}");
+    }
+    // Any other service has what is for many as everybody else.
+    snapshot.pods[0].meta.labels.remove("svc.dpu.nvidia.com/custom-flows");
+    converge(&snapshot, &mut there);
+    assert_eq!(clocks(&there), [""; 0]);
+}
+
+#[test]
 fn dpfs_own_flows_of_a_chain_give_way_and_others_do_not() {
     let snapshot = Snapshot {
         interfaces: vec![physical("p0"), physical("p1")],
