@@ -10,8 +10,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::api::{
-    CUSTOM_FLOWS_LABEL, CUSTOM_FLOWS_OF_TIME, Chain, Interface, InterfaceKind, Invalid, Key, Meta, Pod, SERVICE_LABEL,
+    CUSTOM_FLOWS_LABEL, CUSTOM_FLOWS_OF_TIME, Chain, Interface, InterfaceKind, Invalid, Key, Meta, Nic, Pod,
+    SERVICE_LABEL,
 };
+use super::devices::{self, Device, Function};
 use super::hash;
 
 /// Key of `external_ids` that marks a port as ours; its value is the interface it is for. What lacks it is never changed.
@@ -43,6 +45,8 @@ pub struct Snapshot {
     pub chains: Vec<Chain>,
     /// Pods.
     pub pods: Vec<Pod>,
+    /// Network devices of the system, where an interface is found by its card.
+    pub devices: Vec<Device>,
 }
 
 /// Why something is not there: a reason as conditions have it, and a sentence.
@@ -205,7 +209,7 @@ pub fn desired(snapshot: &Snapshot, settings: &Settings) -> Desired {
     interfaces.sort_by_key(|one| age(&one.meta));
     let pods: Vec<&Pod> =
         snapshot.pods.iter().filter(|pod| ours(&pod.node) && !pod.ended && !pod.meta.deleting).collect();
-    let mut made = Made { settings, pods: &pods, ports: BTreeMap::new() };
+    let mut made = Made { settings, pods: &pods, devices: &snapshot.devices, ports: BTreeMap::new() };
     let mut placed: Vec<Placed> = interfaces
         .iter()
         .map(|one| Placed { interface: (*one).clone(), place: made.place(one), clock: made.clock(one) })
@@ -227,6 +231,7 @@ fn age(meta: &Meta) -> (&str, &Key) {
 struct Made<'m> {
     settings: &'m Settings,
     pods: &'m [&'m Pod],
+    devices: &'m [Device],
     ports: BTreeMap<String, Port>,
 }
 
@@ -239,8 +244,12 @@ impl Made<'_> {
         let kind = one.kind.as_ref().map_err(invalid)?;
         match kind {
             InterfaceKind::Physical { name } => self.device(one, name.clone(), true),
-            InterfaceKind::Pf { pf } => self.device(one, format!("pf{pf}hpf"), false),
-            InterfaceKind::Vf { pf, vf } => self.device(one, format!("pf{pf}vf{vf}"), false),
+            InterfaceKind::Pf { pf, nic: None } => self.device(one, format!("pf{pf}hpf"), false),
+            InterfaceKind::Vf { pf, vf, nic: None } => self.device(one, format!("pf{pf}vf{vf}"), false),
+            InterfaceKind::Pf { pf, nic: Some(nic) } => self.function(one, nic, Function { pf: *pf, vf: None }),
+            InterfaceKind::Vf { pf, vf, nic: Some(nic) } => {
+                self.function(one, nic, Function { pf: *pf, vf: Some(*vf) })
+            }
             InterfaceKind::Ovn { bridge, named } => {
                 let (here, there) = ovn_names(&self.settings.bridge, bridge, *named);
                 self.patch(one, bridge, here, there, None)
@@ -253,6 +262,11 @@ impl Made<'_> {
             // When every port has its place.
             InterfaceKind::Vlan { parent, id } => Ok(Place::Vlan(parent.clone(), *id)),
         }
+    }
+
+    fn function(&mut self, one: &Interface, nic: &Nic, function: Function) -> Result<Place, Problem> {
+        let name = devices::find(self.devices, nic, function)?.to_owned();
+        self.device(one, name, false)
     }
 
     fn device(&mut self, one: &Interface, name: String, uplink: bool) -> Result<Place, Problem> {
@@ -503,7 +517,7 @@ mod tests {
 
     /// The place of each interface, or the reason why it has none.
     fn places(interfaces: &[Interface], pods: &[Pod]) -> Vec<String> {
-        let snapshot = Snapshot { interfaces: interfaces.to_vec(), chains: Vec::new(), pods: pods.to_vec() };
+        let snapshot = Snapshot { interfaces: interfaces.to_vec(), pods: pods.to_vec(), ..Snapshot::default() };
         let said = |one: &Placed| match &one.place {
             Ok(place) => format!("{place:?}"),
             Err(problem) => problem.reason.to_owned(),
@@ -620,7 +634,7 @@ mod tests {
             chain("new", "2026-02-01T00:00:00Z", &[&["p0", "p2"]]),
             chain("old", "2026-01-01T00:00:00Z", &[&["p0", "p1"], &["p1", "p1", "p9"]]),
         ];
-        let snapshot = Snapshot { interfaces: interfaces.to_vec(), chains: chains.to_vec(), pods: Vec::new() };
+        let snapshot = Snapshot { interfaces: interfaces.to_vec(), chains: chains.to_vec(), ..Snapshot::default() };
         let desired = desired(&snapshot, &settings());
         let said: Vec<(String, Vec<Vec<String>>)> = desired
             .chains

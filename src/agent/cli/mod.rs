@@ -98,6 +98,9 @@ struct SwitchArgs {
     /// Take uplinks off the bridge when their interface goes; on a card the uplink carries every representor
     #[arg(long, env = "DPU_AGENT_REMOVE_UPLINKS")]
     remove_uplinks: bool,
+    /// What the system says of its devices: how ports with a nicSelector are found
+    #[arg(long, env = "DPU_AGENT_SYSFS", value_name = "DIR", default_value = "/sys")]
+    sysfs: PathBuf,
     /// Take ServiceInterfaceSets and ServiceChainSets that select the node, where no set controller runs
     #[arg(long, env = "DPU_AGENT_SETS")]
     sets: bool,

@@ -312,6 +312,7 @@ fn a_pods_port_is_found_on_either_bridge() {
         interfaces: vec![physical("p0"), interface("app", service)],
         chains: vec![chain("c", &[&["p0", "app"]])],
         pods: vec![Pod::of(&pod).unwrap()],
+        ..Snapshot::default()
     };
     let mut there = switch(&["br-sfc", "br-hbn"]);
     foreign(&mut there, "br-sfc", "p0", 1);
@@ -336,6 +337,7 @@ fn messages_of_clocks_go_to_the_service_that_keeps_the_time_alone() {
         interfaces: vec![physical("p0"), vf(1), interface("time", service)],
         chains: vec![chain("c", &[&["p0", "vf1", "time"]])],
         pods: vec![Pod::of(&pod).unwrap()],
+        ..Snapshot::default()
     };
     let mut there = switch(&["br-sfc"]);
     foreign(&mut there, "br-sfc", "rep", 9);
@@ -487,7 +489,7 @@ impl World {
             let switches: Vec<&[&str]> = switches.iter().map(Vec::as_slice).collect();
             chain(&format!("c{index}"), &switches)
         });
-        Snapshot { interfaces, chains: chains.collect(), pods: Vec::new() }
+        Snapshot { interfaces, chains: chains.collect(), ..Snapshot::default() }
     }
 }
 

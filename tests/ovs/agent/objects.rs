@@ -173,3 +173,38 @@ fn a_port_is_in_one_chain_and_the_older_one_has_it() {
     lab.until_condition_of("chains", "a", "PortsResolved", "False/PortInTwoSwitches");
     lab.until_flows(2);
 }
+
+#[test]
+fn a_function_of_a_named_card_is_found_by_what_the_system_says_of_its_devices() {
+    let lab = Lab::start(&["br-sfc"]);
+    let sysfs = tempfile::TempDir::new().unwrap();
+    let device = |name: &str, function: &str, address: &str| {
+        let (parent, of_class) =
+            (sysfs.path().join("devices").join(address), sysfs.path().join("class/net").join(name));
+        std::fs::create_dir_all(&parent).unwrap();
+        std::fs::create_dir_all(&of_class).unwrap();
+        std::fs::write(parent.join("device"), "0xa2dc\n").unwrap();
+        std::os::unix::fs::symlink(&parent, of_class.join("device")).unwrap();
+        std::fs::write(of_class.join("phys_port_name"), format!("{function}\n")).unwrap();
+    };
+    device("pf0vf3", "c1pf0vf3", "0000:03:00.0");
+    device("far3", "c1pf0vf3", "0001:03:00.0");
+    let selected = |address: &str| {
+        let selector = json!({"type": "pci", "pci": {"address": address}});
+        object(
+            "ServiceInterface",
+            "vf",
+            json!({"interfaceType": "vf", "vf": {"pfID": 0, "vfID": 3, "nicSelector": selector}}),
+        )
+    };
+    lab.put("vf", &[selected("0001:03:00.1")]);
+    let _agent = lab.agent_with(&["--sysfs", sysfs.path().to_str().unwrap()]);
+    lab.until("the port is that of the card", || lab.ports("br-sfc") == ["far3"]);
+    lab.put("vf", &[selected("0002:03:00.0")]);
+    lab.until_condition_of("interfaces", "vf", "ServiceInterfaceReconciled", "False/DeviceMissing");
+    lab.until("the port is gone", || lab.ports("br-sfc").is_empty());
+    // The device comes later, without a word of anybody.
+    device("late3", "c1pf0vf3", "0002:03:00.0");
+    lab.until("the port is that of the new card", || lab.ports("br-sfc") == ["late3"]);
+    lab.until_condition("Ready", "True/Success");
+}
