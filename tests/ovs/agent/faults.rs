@@ -1,8 +1,10 @@
 //! What breaks, and heals.
 
+use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use super::{Lab, chain, physical, vf};
+use super::{Agent, Lab, chain, physical, vf};
 
 fn one_chain(bridges: &[&str]) -> Lab {
     let lab = Lab::start(bridges);
@@ -180,4 +182,51 @@ fn a_number_that_the_switch_does_not_have_for_the_port_gets_no_flows() {
     lab.switch.vsctl(&["--no-wait", "set", "interface", "pf0vf1", &format!("ofport={right}")]);
     lab.until_condition("Ready", "True/Success");
     lab.until_flows(2);
+}
+
+/// The library that lies about the time of day.
+fn other_time() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").unwrap().flatten();
+    let mut found = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1")).filter(|path| path.exists());
+    found.next().unwrap_or_else(|| panic!("libfaketime is missing; run: apt-get install faketime"))
+}
+
+#[test]
+fn the_time_of_day_may_jump() {
+    let lab = one_chain(&["br-sfc"]);
+    let clock = lab.switch.path("clock");
+    let jump = |to: &str| {
+        std::fs::write(lab.switch.path(".clock"), to).unwrap();
+        std::fs::rename(lab.switch.path(".clock"), &clock).unwrap();
+    };
+    jump("+0\n");
+    let mut command = lab.command("run", Some(lab.status.path()));
+    command.env("LD_PRELOAD", other_time()).env("FAKETIME_TIMESTAMP_FILE", &clock);
+    // Durations are of another clock, which does not jump.
+    command.env("FAKETIME_NO_CACHE", "1").env("DONT_FAKE_MONOTONIC", "1");
+    let log = std::fs::File::create(lab.switch.path("agent.log")).unwrap();
+    let agent = Agent(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    lab.until_condition("Ready", "True/Success");
+    let changed = || {
+        let node = lab.node();
+        let ready = node["status"]["conditions"].as_array().unwrap().iter().find(|one| one["type"] == "Ready").cloned();
+        ready.unwrap()["lastTransitionTime"].as_str().unwrap().to_owned()
+    };
+    let today = changed();
+    for (to, year) in [("-20y\n", "20"), ("+30y\n", "20")] {
+        jump(to);
+        lab.switch.appctl(&["netdev-dummy/set-admin-state", "p0", "down"]);
+        lab.until_condition("Ready", "False/InterfaceNotReady");
+        let then = changed();
+        assert!(then.starts_with(year) && then[..4] != today[..4], "{to} {then}, {today} before");
+        lab.put("all", &[physical("p0"), vf(1), vf(2), chain("c", &[&["p0", "vf1", "vf2"]])]);
+        lab.until_flows(9);
+        lab.put("all", &[physical("p0"), vf(1), chain("c", &[&["p0", "vf1"]])]);
+        lab.until_flows(2);
+        lab.switch.appctl(&["netdev-dummy/set-admin-state", "p0", "up"]);
+        lab.until_condition("Ready", "True/Success");
+    }
+    let ticks = agent.ticks();
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(agent.ticks() <= ticks + 2, "it goes round and round");
 }
