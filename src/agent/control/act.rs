@@ -26,7 +26,13 @@ impl Control {
         if self.busy {
             return;
         }
-        if self.bridge == Bridge::Open && (self.stale || now >= self.audited + self.audit) {
+        let audit = now >= self.audited + self.audit;
+        if self.bridge == Bridge::Open && (self.stale || audit) {
+            if audit && !(self.refused_ports.is_empty() && self.refused_flows.is_empty()) {
+                // Nobody says when the switch would take it: when a table has room again, for one.
+                self.forget_refusals();
+                self.settled = None;
+            }
             self.busy = true;
             effects.push(Effect::ReadFlows);
             return;

@@ -5,7 +5,8 @@
 //! transaction for what the database lacks; until ovs-vswitchd has acted on it; one bundle for what the flows lack; the flows read
 //! back; the same again until nothing is lacking. Nothing is changed before every kind of object is known, nor without the lock.
 //!
-//! What the switch refuses of one port or one chain is left out of what is asked for the others, until something changes.
+//! What the switch refuses of one port or one chain is left out of what is asked for the others, until something changes or an audit
+//! is due.
 
 mod act;
 mod attempts;

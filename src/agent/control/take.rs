@@ -62,7 +62,7 @@ impl Control {
         self.observed.flows.clear();
     }
 
-    fn forget_refusals(&mut self) {
+    pub(super) fn forget_refusals(&mut self) {
         self.refused_ports.clear();
         self.refused_flows.clear();
         self.singly = false;
