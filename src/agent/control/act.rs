@@ -43,10 +43,15 @@ impl Control {
             return;
         }
         self.finalizers(effects);
-        if self.change_ports(now, effects) || self.wait_for_acting(now) || self.change_flows(now, effects) {
-            return;
+        // Where ports only have to go, the flows need nothing of that: they do not wait for the last of many.
+        let flows_first = self.plan.ports.iter().all(|change| matches!(change, PortChange::Remove { .. }));
+        let asked = self.wait_for_acting(now)
+            || flows_first && self.change_flows(now, effects)
+            || self.change_ports(now, effects)
+            || !flows_first && self.change_flows(now, effects);
+        if !asked {
+            self.settle(now, effects);
         }
-        self.settle(now, effects);
     }
 
     fn wake_at(&mut self, at: Duration) {
@@ -109,7 +114,7 @@ impl Control {
         true
     }
 
-    /// Ports have their numbers once ovs-vswitchd has acted; then the flows are planned.
+    /// Ports have their numbers once ovs-vswitchd has acted; then the flows are planned, and the next ports asked for.
     fn wait_for_acting(&mut self, now: Duration) -> bool {
         let Some((next, until)) = self.acts else { return false };
         if self.observed.system.cur_cfg >= next || now >= until || self.bridge != Bridge::Open {
