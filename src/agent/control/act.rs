@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::{Bridge, Control, Effect, GRACE, Settled, cookie_of, port_of};
 use crate::agent::crd::node::Conflict;
-use crate::agent::desired::OWNER;
 use crate::agent::openflow::FlowMod;
 use crate::agent::ops;
 use crate::agent::plan::{self, FlowChange, PortChange};
@@ -74,7 +73,7 @@ impl Control {
 
     /// Objects that have to be held, or can go.
     fn finalizers(&mut self, effects: &mut Vec<Effect>) {
-        let owner = |port: &String| self.observed.ports.get(port)?.external_ids.get(OWNER);
+        let owner = |port: &String| plan::owner(&self.observed, port);
         let kept: BTreeSet<&String> = self.plan.kept.iter().filter_map(owner).collect();
         let is_kept = |id: &str| kept.iter().any(|one| *one == id);
         let steps = finalizers::due(&self.given.snapshot, &self.observed, &self.settings.bridge, &is_kept);

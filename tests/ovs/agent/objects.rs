@@ -19,7 +19,7 @@ fn a_chain_is_wired_and_says_so() {
     }
     let get = |table: &str, column: &str| lab.switch.vsctl(&["get", table, "p0", column]).trim().to_owned();
     assert_eq!(get("port", "external_ids"), "{dpf-type=physical, dpu-agent=\"ns/p0\"}");
-    assert_eq!(get("interface", "external_ids"), "{dpf-id=\"ns/p0\"}");
+    assert_eq!(get("interface", "external_ids"), "{dpf-id=\"ns/p0\", dpf-type=physical, dpu-agent=\"ns/p0\"}");
     let node = lab.node();
     assert_eq!(node["status"]["chains"][0]["flows"]["installed"], 2);
     assert_eq!(node["status"]["chains"][0]["switches"][0]["ports"][1]["port"], "pf0vf3");
@@ -125,18 +125,4 @@ fn objects_that_are_wrong_are_named_and_the_others_are_wired() {
     lab.until_condition("Ready", "False/InterfaceNotReady");
     let problems = lab.node()["status"]["problems"].to_string();
     assert!(problems.contains("half.json"), "{problems}");
-}
-
-#[test]
-fn a_port_is_in_one_chain_and_the_older_one_has_it() {
-    let lab = Lab::start(&["br-sfc"]);
-    let mut old = chain("z", &[&["p0", "vf1"]]);
-    old["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
-    let mut young = chain("a", &[&["p0", "vf2"]]);
-    young["metadata"]["creationTimestamp"] = json!("2026-01-02T00:00:00Z");
-    lab.put("all", &[physical("p0"), vf(1), vf(2), old, young]);
-    let _agent = lab.agent();
-    lab.until_condition_of("chains", "z", "Ready", "True/Success");
-    lab.until_condition_of("chains", "a", "PortsResolved", "False/PortInTwoSwitches");
-    lab.until_flows(2);
 }
