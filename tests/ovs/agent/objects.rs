@@ -78,7 +78,7 @@ fn edits_and_deletions_leave_nothing_behind() {
     // Addresses that were learned go with what learned them.
     let packet = "in_port(1),eth(src=00:00:00:00:00:01,dst=00:00:00:00:00:02),eth_type(0x1234)";
     lab.switch.appctl(&["netdev-dummy/receive", "p0", packet]);
-    lab.until("an address is learned", || lab.flows().iter().any(|flow| flow.contains("idle_timeout")));
+    lab.until("an address is learned", || lab.flows().iter().any(|flow| flow.contains(", idle_timeout=")));
     lab.put("chain", &[chain("c", &[&["vf1", "vf2"]])]);
     lab.until_flows(2);
     lab.put("chain", &[chain("c", &[&["vf1", "ovn"]])]);
