@@ -20,6 +20,10 @@ use super::hash;
 pub const OWNER: &str = "dpu-agent";
 /// Key of `external_ids` by which DPF's programs find an interface.
 pub const DPF_ID: &str = "dpf-id";
+/// Key of `external_ids` by which DPF's programs know ports of the card, and what they leave alone.
+pub const DPF_TYPE: &str = "dpf-type";
+/// What is at [`DPF_TYPE`] of a port of the card.
+pub const UPLINK: &str = "physical";
 
 /// What a person set.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -79,6 +83,24 @@ pub struct Port {
     pub external_ids: BTreeMap<String, String>,
     /// `mtu_request`.
     pub mtu: Option<u16>,
+}
+
+impl Port {
+    /// `external_ids` of the port, and of its interface: a program that makes a port anew keeps those of the one or of the other.
+    #[must_use]
+    pub fn marks(&self) -> BTreeMap<String, String> {
+        let uplink = matches!(self.kind, PortKind::Device { uplink: true, .. });
+        let marks = [(OWNER, Some(&*self.owner)), (DPF_TYPE, uplink.then_some(UPLINK))];
+        marks.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect()
+    }
+
+    /// `external_ids` of the interface, all of them.
+    #[must_use]
+    pub fn interface_ids(&self) -> BTreeMap<String, String> {
+        let mut ids = self.external_ids.clone();
+        ids.append(&mut self.marks());
+        ids
+    }
 }
 
 /// What kind of port.

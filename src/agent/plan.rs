@@ -10,7 +10,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::api::Key;
-use super::desired::{Clock, DPF_ID, Desired, DesiredChain, OWNER, Place, Port, PortKind, Problem, Settings};
+use super::desired::{
+    Clock, DPF_ID, DPF_TYPE, Desired, DesiredChain, OWNER, Place, Port, PortKind, Problem, Settings, UPLINK,
+};
 use super::flow::Flow;
 use super::flows::{self, Member, Switch};
 use super::hash::{self, COOKIE, COOKIE_MASK};
@@ -89,8 +91,8 @@ pub struct Columns {
     pub peer: Option<String>,
     /// `external_ids` of the interface that are set; others stay.
     pub external_ids: BTreeMap<String, String>,
-    /// The mark in `external_ids` of the port.
-    pub owner: Option<String>,
+    /// `external_ids` of the port that are set; others stay.
+    pub marks: BTreeMap<String, String>,
     /// `mtu_request`.
     pub mtu: Option<Option<u16>>,
     /// `ofport_request`.
@@ -163,7 +165,7 @@ impl Ports<'_> {
                     problems.insert(name.clone(), Problem::new("PortOnOtherBridge", message));
                 }
                 Some(there) => match self.observed.interfaces.get(name) {
-                    Some(interface) if is_ours(there) => {
+                    Some(interface) if owner(self.observed, name).is_some() => {
                         let columns = columns(port, there, interface);
                         if columns != Columns::default() {
                             plan.ports.push(PortChange::Update { name: name.clone(), columns });
@@ -204,20 +206,17 @@ impl Ports<'_> {
         missing.then(|| Problem::new("BridgeMissing", format!("there is no bridge `{}`", port.bridge)))
     }
 
-    /// Whether it was made for an interface that nobody can read any more: what that asked for is not known to be gone.
-    fn is_of_unread(&self, port: &observed::Port) -> bool {
-        port.external_ids.get(OWNER).is_some_and(|owner| self.desired.is_unread_interface(owner))
-    }
-
     /// Plans that marked ports go that nothing asks for.
     fn take_away(&self, plan: &mut Plan) {
         let mut removed = 0;
         for (name, port) in &self.observed.ports {
             let wanted = self.desired.ports.get(name).is_some_and(|wanted| wanted.bridge == port.bridge);
-            if wanted || !is_ours(port) || self.is_of_unread(port) {
+            let Some(owner) = owner(self.observed, name) else { continue };
+            // What an interface asked for that nobody can read any more is not known to be gone.
+            if wanted || self.desired.is_unread_interface(owner) {
                 continue;
             }
-            if is_uplink(port) && !self.settings.remove_uplinks {
+            if is_uplink(self.observed, name) && !self.settings.remove_uplinks {
                 plan.kept.insert(name.clone());
             } else if removed < MOST_REMOVED {
                 removed += 1;
@@ -227,13 +226,21 @@ impl Ports<'_> {
     }
 }
 
-fn is_ours(port: &observed::Port) -> bool {
-    port.external_ids.contains_key(OWNER)
+/// The interface that a port of ours is for. A port is ours where it carries our mark, or its interface does.
+#[must_use]
+pub fn owner<'o>(observed: &'o Observed, port: &str) -> Option<&'o String> {
+    mark(observed, port, OWNER)
 }
 
 /// As DPF marks ports of the card, and we do.
-fn is_uplink(port: &observed::Port) -> bool {
-    port.external_ids.get("dpf-type").is_some_and(|kind| kind == "physical")
+fn is_uplink(observed: &Observed, port: &str) -> bool {
+    mark(observed, port, DPF_TYPE).is_some_and(|kind| kind == UPLINK)
+}
+
+fn mark<'o>(observed: &'o Observed, name: &str, key: &str) -> Option<&'o String> {
+    let of_port = observed.ports.get(name)?.external_ids.get(key);
+    let interface = || observed.interfaces.get(name).filter(|interface| interface.port == name);
+    of_port.or_else(|| interface()?.external_ids.get(key))
 }
 
 /// What is not as it must be on a port of ours.
@@ -242,14 +249,16 @@ fn columns(port: &Port, there: &observed::Port, interface: &observed::Interface)
         PortKind::Device { port_type, .. } => (port_type.as_str(), None),
         PortKind::Patch { peer } => ("patch", Some(peer)),
     };
-    let differs = |key: &str, value: &str| interface.external_ids.get(key).is_none_or(|there| there != value);
-    let external_ids = port.external_ids.iter().filter(|(key, value)| differs(key, value));
+    let lacking = |mut wanted: BTreeMap<String, String>, there: &BTreeMap<String, String>| {
+        wanted.retain(|key, value| there.get(key) != Some(value));
+        wanted
+    };
     let peer = peer.filter(|peer| interface.options.get("peer") != Some(*peer));
     Columns {
         port_type: (interface.kind != port_type).then(|| port_type.to_owned()),
         peer: peer.cloned(),
-        external_ids: external_ids.map(|(key, value)| (key.clone(), value.clone())).collect(),
-        owner: (there.external_ids.get(OWNER) != Some(&port.owner)).then(|| port.owner.clone()),
+        external_ids: lacking(port.interface_ids(), &interface.external_ids),
+        marks: lacking(port.marks(), &there.external_ids),
         mtu: (interface.mtu_request != port.mtu.map(i64::from)).then_some(port.mtu),
         // A number that is asked for is not taken away by another port that asks for it.
         number: match (interface.ofport_request, interface.ofport) {
@@ -354,7 +363,8 @@ impl View<'_> {
         let number = interface.and_then(|interface| interface.ofport);
         if let Some(ofport) = number.and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 0) {
             self.has_number(name, ofport)?;
-            return Ok(Found { port: name.to_owned(), member: Member { ofport, vlan }, ours: is_ours(port) });
+            let ours = owner(self.observed, name).is_some();
+            return Ok(Found { port: name.to_owned(), member: Member { ofport, vlan }, ours });
         }
         let error = interface.and_then(|interface| interface.error.as_deref()).filter(|text| !text.is_empty());
         Err(match error {

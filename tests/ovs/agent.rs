@@ -1,6 +1,7 @@
 //! The program itself, between a folder of objects and a real switch.
 
 mod cluster;
+mod defects;
 mod faults;
 mod figures;
 mod look;
@@ -153,8 +154,9 @@ impl Lab {
         self.until(&format!("{count} flows"), || self.flows().len() == count);
     }
 
+    /// `[]` where it has none, and nothing where there is no such port.
     fn ofport(&self, port: &str) -> String {
-        self.switch.vsctl(&["get", "interface", port, "ofport"]).trim().to_owned()
+        self.switch.vsctl(&["--if-exists", "get", "interface", port, "ofport"]).trim().to_owned()
     }
 
     fn ports(&self, bridge: &str) -> Vec<String> {

@@ -43,6 +43,7 @@ impl Switch {
         let schema = "/usr/share/openvswitch/vswitch.ovsschema";
         said(Command::new("ovsdb-tool").arg("create").arg(at("conf.db")).arg(schema));
         let database = spawn_database(&folder);
+        // The socket is there a moment before somebody listens.
         until("ovsdb-server listens", || UnixStream::connect(at("db.sock")).is_ok());
         said(vsctl(&folder).args(["--no-wait", "init"]));
         let vswitchd = spawn_vswitchd(&folder);

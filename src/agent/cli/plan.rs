@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{Failure, SwitchArgs, deliver, event_loop, look};
-use crate::agent::desired::{self, OWNER, PortKind};
+use crate::agent::desired::{self, PortKind};
 use crate::agent::observed::Observed;
 use crate::agent::plan::{self, Columns, FlowChange, Plan, PortChange};
 
@@ -65,17 +65,18 @@ fn save_observed(path: &Path, observed: &Observed) -> Result<(), Failure> {
 
 /// What is set, as `ovs-vsctl set` has it: column, and value; an empty value clears it.
 fn settings(columns: &Columns) -> BTreeMap<String, String> {
-    let Columns { port_type, peer, external_ids, owner, mtu, number } = columns;
+    let Columns { port_type, peer, external_ids, marks, mtu, number } = columns;
     let text = |column: &str, value: &Option<String>| Some((column.to_owned(), value.clone()?));
     let mtu = mtu.map(|mtu| mtu.map_or_else(String::new, |mtu| mtu.to_string()));
     let single = [
         text("interface type", port_type),
         text("interface options:peer", peer),
-        text(&format!("port external_ids:{OWNER}"), owner),
         text("interface mtu_request", &mtu),
         text("interface ofport_request", &number.map(|number| number.to_string())),
     ];
-    let ids = external_ids.iter().map(|(key, value)| (format!("interface external_ids:{key}"), value.clone()));
+    let ids = [("interface", external_ids), ("port", marks)].into_iter().flat_map(|(table, ids)| {
+        ids.iter().map(move |(key, value)| (format!("{table} external_ids:{key}"), value.clone()))
+    });
     single.into_iter().flatten().chain(ids).collect()
 }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::{Bridge, Control, Effect, GRACE, Settled, cookie_of, port_of};
 use crate::agent::crd::node::Conflict;
-use crate::agent::desired::OWNER;
 use crate::agent::openflow::FlowMod;
 use crate::agent::ops;
 use crate::agent::plan::{self, FlowChange, PortChange};
@@ -26,7 +25,13 @@ impl Control {
         if self.busy {
             return;
         }
-        if self.bridge == Bridge::Open && (self.stale || now >= self.audited + self.audit) {
+        let audit = now >= self.audited + self.audit;
+        if self.bridge == Bridge::Open && (self.stale || audit) {
+            if audit && !(self.refused_ports.is_empty() && self.refused_flows.is_empty()) {
+                // Nobody says when the switch would take it: when a table has room again, for one.
+                self.forget_refusals();
+                self.settled = None;
+            }
             self.busy = true;
             effects.push(Effect::ReadFlows);
             return;
@@ -37,10 +42,15 @@ impl Control {
             return;
         }
         self.finalizers(effects);
-        if self.change_ports(now, effects) || self.wait_for_acting(now) || self.change_flows(now, effects) {
-            return;
+        // Where ports only have to go, the flows need nothing of that: they do not wait for the last of many.
+        let flows_first = self.plan.ports.iter().all(|change| matches!(change, PortChange::Remove { .. }));
+        let asked = self.wait_for_acting(now)
+            || flows_first && self.change_flows(now, effects)
+            || self.change_ports(now, effects)
+            || !flows_first && self.change_flows(now, effects);
+        if !asked {
+            self.settle(now, effects);
         }
-        self.settle(now, effects);
     }
 
     fn wake_at(&mut self, at: Duration) {
@@ -63,7 +73,7 @@ impl Control {
 
     /// Objects that have to be held, or can go.
     fn finalizers(&mut self, effects: &mut Vec<Effect>) {
-        let owner = |port: &String| self.observed.ports.get(port)?.external_ids.get(OWNER);
+        let owner = |port: &String| plan::owner(&self.observed, port);
         let kept: BTreeSet<&String> = self.plan.kept.iter().filter_map(owner).collect();
         let is_kept = |id: &str| kept.iter().any(|one| *one == id);
         let steps = finalizers::due(&self.given.snapshot, &self.observed, &self.settings.bridge, &is_kept);
@@ -103,7 +113,7 @@ impl Control {
         true
     }
 
-    /// Ports have their numbers once ovs-vswitchd has acted; then the flows are planned.
+    /// Ports have their numbers once ovs-vswitchd has acted; then the flows are planned, and the next ports asked for.
     fn wait_for_acting(&mut self, now: Duration) -> bool {
         let Some((next, until)) = self.acts else { return false };
         if self.observed.system.cur_cfg >= next || now >= until || self.bridge != Bridge::Open {

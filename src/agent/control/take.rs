@@ -77,7 +77,7 @@ impl Control {
         self.observed.numbers.clear();
     }
 
-    fn forget_refusals(&mut self) {
+    pub(super) fn forget_refusals(&mut self) {
         self.refused_ports.clear();
         self.refused_flows.clear();
         self.singly = false;

@@ -70,23 +70,18 @@ fn apply(plan: &Plan, there: &mut Observed) {
         match change {
             PortChange::Create { name, port, number } => {
                 assert!(!there.ports.contains_key(name), "{name} is made twice");
-                let mut row = observed::Port { bridge: port.bridge.clone(), ..Default::default() };
-                row.external_ids.insert(OWNER.to_owned(), port.owner.clone());
+                let row =
+                    observed::Port { bridge: port.bridge.clone(), external_ids: port.marks(), ..Default::default() };
                 let mut interface = observed::Interface {
                     port: name.clone(),
-                    external_ids: port.external_ids.clone(),
+                    external_ids: port.interface_ids(),
                     ofport: i32::try_from(*number).ok(),
                     ofport_request: i32::try_from(*number).ok(),
                     mtu_request: port.mtu.map(i64::from),
                     ..Default::default()
                 };
                 match &port.kind {
-                    PortKind::Device { port_type, uplink } => {
-                        interface.kind.clone_from(port_type);
-                        if *uplink {
-                            row.external_ids.insert("dpf-type".to_owned(), "physical".to_owned());
-                        }
-                    }
+                    PortKind::Device { port_type, .. } => interface.kind.clone_from(port_type),
                     PortKind::Patch { peer } => {
                         interface.kind = "patch".to_owned();
                         interface.options.insert("peer".to_owned(), peer.clone());
@@ -96,11 +91,9 @@ fn apply(plan: &Plan, there: &mut Observed) {
                 there.interfaces.insert(name.clone(), interface);
             }
             PortChange::Update { name, columns } => {
+                assert!(owner(there, name).is_some(), "{name} is not ours");
                 let row = there.ports.get_mut(name).unwrap();
-                assert!(is_ours(row), "{name} is not ours");
-                if let Some(owner) = &columns.owner {
-                    row.external_ids.insert(OWNER.to_owned(), owner.clone());
-                }
+                row.external_ids.extend(columns.marks.clone());
                 let interface = there.interfaces.get_mut(name).unwrap();
                 interface.external_ids.extend(columns.external_ids.clone());
                 if let Some(kind) = &columns.port_type {
@@ -117,8 +110,9 @@ fn apply(plan: &Plan, there: &mut Observed) {
                 }
             }
             PortChange::Remove { name, bridge } => {
+                assert!(owner(there, name).is_some(), "{name} is not ours");
                 let row = there.ports.remove(name).unwrap();
-                assert!(is_ours(&row) && row.bridge == *bridge, "{name} is not ours");
+                assert_eq!(row.bridge, *bridge, "{name}");
                 there.interfaces.remove(name);
             }
         }
@@ -514,7 +508,7 @@ fn lived_in() -> Observed {
 /// What is not ours.
 fn of_others(there: &Observed) -> (Vec<(String, observed::Port, observed::Interface)>, Vec<Flow>) {
     let port = |(name, port): (&String, &observed::Port)| {
-        (!is_ours(port)).then(|| (name.clone(), port.clone(), there.interfaces[name].clone()))
+        owner(there, name).is_none().then(|| (name.clone(), port.clone(), there.interfaces[name].clone()))
     };
     let flows = there.flows.values().flatten().flatten().filter(|flow| !is_ours_flow(flow)).cloned();
     (there.ports.iter().filter_map(port).collect(), flows.collect())

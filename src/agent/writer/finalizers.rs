@@ -6,9 +6,10 @@
 //! An interface whose port is ours gets its finalizer before the port is made. It is let go once no port carries its mark.
 
 use crate::agent::api::{Interface, InterfaceKind, Key, Meta};
-use crate::agent::desired::{OWNER, Snapshot};
+use crate::agent::desired::Snapshot;
 use crate::agent::hash;
 use crate::agent::observed::Observed;
+use crate::agent::plan;
 use crate::agent::sources::store::Kind;
 
 /// DPF's finalizer of interfaces (`api/svc/v1alpha1`, v24.10).
@@ -60,7 +61,7 @@ fn makes_port(one: &Interface) -> bool {
 }
 
 fn has_port(id: &str, observed: &Observed) -> bool {
-    observed.ports.values().any(|port| port.external_ids.get(OWNER).is_some_and(|owner| owner == id))
+    observed.ports.keys().any(|port| plan::owner(observed, port).is_some_and(|owner| owner == id))
 }
 
 /// Whether flows of the chain are there; a bridge that could not be asked may have them.
@@ -81,6 +82,7 @@ mod tests {
 
     use super::*;
     use crate::agent::api::Chain;
+    use crate::agent::desired::OWNER;
     use crate::agent::flow::Flow;
     use crate::agent::observed::{Bridge, Port};
 

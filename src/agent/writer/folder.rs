@@ -1,7 +1,7 @@
 //! EDGE: status in a folder, one file for each object.
 //!
-//! In: [`Document`]s. Out: files, `<kind>-<namespace>-<name>.json` and `node-<name>.json`, that are there whole or not at all, and
-//! touched only on change. Touches the folder, to write it. Status of objects that are gone is removed; other files stay.
+//! In: [`Document`]s. Out: files, `<kind>-<namespace>-<name>.json` and `node-<name>.json` (a hash stands for the end of a name that is
+//! too long), that are there whole or not at all, and touched only on change. Touches the folder, to write it. Status of objects that are gone is removed; other files stay.
 #![expect(clippy::disallowed_methods, reason = "this is an edge that writes files")]
 
 use std::collections::BTreeMap;
@@ -14,7 +14,11 @@ use serde_json::json;
 use super::documents::{Document, Target};
 use crate::agent::api::Key;
 use crate::agent::crd::node::{GROUP, KIND, NodeStatus, VERSION};
+use crate::agent::hash;
 use crate::agent::sources::store::{KINDS, KindName};
+
+/// Longest name of a file, in bytes: file systems take 255, and a file that is not whole yet has a longer one.
+const LONGEST: usize = 240;
 
 /// A folder with the status of each object.
 #[derive(Debug)]
@@ -97,10 +101,18 @@ fn kind(document: &Document) -> Option<KindName> {
 fn name(document: &Document) -> String {
     let part = |text: &str| text.replace(['/', '\0'], "_");
     let (namespace, name) = (part(&document.key.namespace), part(&document.key.name));
-    match kind(document) {
-        None => format!("node-{name}.json"),
-        Some(kind) => format!("{}-{namespace}-{name}.json", kind.name.to_lowercase()),
+    let mut stem = match kind(document) {
+        None => format!("node-{name}"),
+        Some(kind) => format!("{}-{namespace}-{name}", kind.name.to_lowercase()),
+    };
+    // An object's name may fill a file's name alone.
+    if stem.len() > LONGEST {
+        let end = format!("-{:016x}", hash::fnv64(stem.as_bytes()));
+        let fits = stem.floor_char_boundary(LONGEST - end.len());
+        stem.truncate(fits);
+        stem.push_str(&end);
     }
+    format!("{stem}.json")
 }
 
 fn text(document: &Document) -> String {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Agent, Lab, chain, physical, vf};
 
@@ -10,21 +10,6 @@ fn one_chain(bridges: &[&str]) -> Lab {
     let lab = Lab::start(bridges);
     lab.put("all", &[physical("p0"), vf(1), chain("c", &[&["p0", "vf1"]])]);
     lab
-}
-
-#[test]
-fn flows_are_back_when_the_switch_is() {
-    let mut lab = one_chain(&["br-sfc"]);
-    let _agent = lab.agent();
-    lab.until_condition("Ready", "True/Success");
-    let flows = lab.flows();
-    lab.switch.kill_vswitchd();
-    lab.until_condition("SwitchConnected", "False/SwitchAway");
-    lab.switch.start_vswitchd("br-sfc");
-    let begin = Instant::now();
-    lab.until("the flows are back", || lab.flows() == flows);
-    println!("ovs-vswitchd is back: flows after {} ms", begin.elapsed().as_millis());
-    lab.until_condition("Ready", "True/Success");
 }
 
 #[test]
@@ -46,19 +31,6 @@ fn the_database_may_restart_while_objects_change() {
 }
 
 #[test]
-fn numbers_of_ports_may_change() {
-    let lab = one_chain(&["br-sfc"]);
-    let _agent = lab.agent();
-    lab.until_condition("Ready", "True/Success");
-    lab.switch.vsctl(&["set", "interface", "p0", "ofport_request=77"]);
-    lab.until("the flows have the other number", || {
-        let flows = lab.flows();
-        flows.len() == 2 && flows.iter().any(|flow| flow.contains("in_port=77 "))
-    });
-    lab.until_condition("Ready", "True/Success");
-}
-
-#[test]
 fn a_bridge_may_come_later_and_come_again() {
     let lab = one_chain(&[]);
     let _agent = lab.agent();
@@ -71,33 +43,6 @@ fn a_bridge_may_come_later_and_come_again() {
         lab.switch.vsctl(&["del-br", "br-sfc"]);
         lab.until_condition("SwitchConnected", "False/BridgeMissing");
     }
-}
-
-#[test]
-fn a_device_may_come_later() {
-    let lab = one_chain(&["br-sfc"]);
-    // The made-up devices of this switch cannot be missing; one of an unknown type can.
-    let agent = lab.agent_with(&["--port-type", "dpdk"]);
-    lab.until_condition_of("interfaces", "p0", "PortUp", "False/DeviceError");
-    lab.until_condition_of("chains", "c", "PortsResolved", "False/DeviceError");
-    assert_eq!(lab.flows().len(), 0);
-    drop(agent);
-    let _agent = lab.agent();
-    lab.until_condition("Ready", "True/Success");
-    assert_eq!(lab.flows().len(), 2);
-}
-
-#[test]
-fn links_go_down_and_up() {
-    let lab = one_chain(&["br-sfc"]);
-    let _agent = lab.agent();
-    lab.until_condition("Ready", "True/Success");
-    lab.switch.appctl(&["netdev-dummy/set-admin-state", "p0", "down"]);
-    lab.until_condition_of("interfaces", "p0", "PortUp", "False/LinkDown");
-    lab.until_condition("Ready", "False/InterfaceNotReady");
-    assert_eq!(lab.flows().len(), 2, "flows stay");
-    lab.switch.appctl(&["netdev-dummy/set-admin-state", "p0", "up"]);
-    lab.until_condition("Ready", "True/Success");
 }
 
 #[test]
