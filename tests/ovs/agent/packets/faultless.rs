@@ -1,0 +1,142 @@
+//! What must not cost a packet.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::super::{Agent, chain, physical, vf};
+use super::{Host, Pings, Real};
+
+/// What a flow has counted: packets, and seconds since it came.
+type Counted = BTreeMap<String, (u64, f64)>;
+
+fn counted(lab: &Real) -> Counted {
+    let text = lab.switch.ofctl("dump-flows", "br-sfc", &["--no-names"]);
+    let number = |line: &str, name: &str| -> f64 {
+        let rest = line.split(name).nth(1).unwrap_or_else(|| panic!("{line}"));
+        rest.split([',', 's', ' ']).next().unwrap().parse().unwrap()
+    };
+    let is_learned = |line: &&str| !line.contains("actions=") || line.contains("idle_timeout");
+    let told = |line: &str| {
+        let what = line.rsplit_once("n_bytes=").unwrap().1.split_once(", ").unwrap().1.to_owned();
+        let table = line.split("table=").nth(1).unwrap().split(',').next().unwrap();
+        (format!("{table} {what}"), (number(line, "n_packets=") as u64, number(line, "duration=")))
+    };
+    text.lines().filter(|line| !is_learned(line)).map(told).collect()
+}
+
+/// That every flow is still there, and was never put there again.
+fn assert_went_on(before: &Counted, after: &Counted) {
+    for (flow, (packets, since)) in before {
+        let (more, later) = after.get(flow).unwrap_or_else(|| panic!("{flow} is gone: {after:?}"));
+        assert!(more >= packets && later >= since, "{flow}: {packets} packets in {since} s, then {more} in {later} s");
+    }
+}
+
+/// What two hosts ping each other through: two ports, and `others` that have nothing behind them.
+fn lab(others: u16) -> Option<(Real, Host, Host)> {
+    let lab = Real::start(&["br-sfc"])?;
+    let (far, near) = (lab.host("p0", "10.0.0.1"), lab.host("pf0vf1", "10.0.0.2"));
+    for number in 2..2 + others {
+        lab.room.ip(&["link", "add", &format!("pf0vf{number}"), "type", "veth", "peer", "name", &format!("x{number}")]);
+        for device in [format!("pf0vf{number}"), format!("x{number}")] {
+            lab.room.ip(&["link", "set", &device, "up"]);
+        }
+    }
+    let ports: Vec<Value> = [physical("p0")].into_iter().chain((1..2 + others).map(vf)).collect();
+    lab.put("ports", &ports);
+    Some((lab, far, near))
+}
+
+/// Does something again and again while one pings the other 600 times, 5 ms apart. No packet is lost.
+fn while_they_ping(from: &Host, to: &Host, mut act: impl FnMut(i64)) {
+    assert!(from.reaches(to));
+    let mut pings = from.pinging(&["-i", "0.005", "-c", "600"], &to.address);
+    let mut rounds = 0;
+    while pings.goes_on() {
+        rounds += 1;
+        act(rounds);
+    }
+    println!("{rounds} times while they pinged");
+    assert!(rounds > 2, "{rounds}");
+    assert_eq!(pings.end(), Pings { sent: 600, received: 600 });
+}
+
+#[test]
+fn the_same_chain_again() {
+    let Some((lab, far, near)) = lab(1) else { return };
+    for members in [&["p0", "vf1"][..], &["p0", "vf1", "vf2"]] {
+        lab.put("chain", &[chain("c", &[members])]);
+        let agent = lab.agent();
+        lab.put_chain("chain", chain("c", &[members]), 1);
+        let before = counted(&lab);
+        while_they_ping(&far, &near, |round| lab.put_chain("chain", chain("c", &[members]), 1 + round));
+        assert_went_on(&before, &counted(&lab));
+        drop(agent);
+    }
+}
+
+#[test]
+fn another_chain_comes_changes_and_goes() {
+    let Some((lab, far, near)) = lab(4) else { return };
+    lab.put("chain", &[chain("c", &[&["p0", "vf1"]])]);
+    let _agent = lab.agent();
+    lab.until_ready();
+    let before = counted(&lab);
+    let others: [&[&str]; 3] = [&["vf2", "vf3"], &["vf2", "vf3", "vf4"], &["vf3", "vf4"]];
+    while_they_ping(&far, &near, |round| {
+        for (generation, members) in others.iter().enumerate() {
+            lab.put_chain("other", chain("other", &[members]), 10 * round + i64::try_from(generation).unwrap());
+        }
+        lab.remove("other");
+        lab.until_flows(2);
+    });
+    assert_went_on(&before, &counted(&lab));
+}
+
+#[test]
+fn another_interface_comes_and_goes() {
+    let Some((lab, far, near)) = lab(1) else { return };
+    lab.put("ports", &[physical("p0"), vf(1)]);
+    lab.put("chain", &[chain("c", &[&["p0", "vf1"]])]);
+    let _agent = lab.agent();
+    lab.until_ready();
+    let before = counted(&lab);
+    while_they_ping(&far, &near, |_| {
+        lab.put("more", &[vf(2)]);
+        lab.until_condition_of("interfaces", "vf2", "Ready", "True/Success");
+        lab.remove("more");
+        lab.until("the port is gone", || lab.ports("br-sfc").len() == 2);
+    });
+    assert_went_on(&before, &counted(&lab));
+}
+
+#[test]
+fn the_agent_is_killed_and_starts_again() {
+    let Some((lab, far, near)) = lab(1) else { return };
+    for members in [&["p0", "vf1"][..], &["p0", "vf1", "vf2"]] {
+        lab.put("chain", &[chain("c", &[members])]);
+        let mut agent: Option<Agent> = Some(lab.agent());
+        lab.put_chain("chain", chain("c", &[members]), 1);
+        let before = counted(&lab);
+        while_they_ping(&far, &near, |round| {
+            drop(agent.take());
+            agent = Some(lab.agent());
+            lab.put_chain("chain", chain("c", &[members]), 1 + round);
+        });
+        assert_went_on(&before, &counted(&lab));
+    }
+}
+
+#[test]
+fn a_third_port_comes_to_the_chain_and_leaves_it() {
+    let Some((lab, far, near)) = lab(1) else { return };
+    lab.put("chain", &[chain("c", &[&["p0", "vf1"]])]);
+    let _agent = lab.agent();
+    lab.until_ready();
+    while_they_ping(&far, &near, |round| {
+        lab.put_chain("chain", chain("c", &[&["p0", "vf1", "vf2"]]), 2 * round);
+        lab.put_chain("chain", chain("c", &[&["p0", "vf1"]]), 2 * round + 1);
+    });
+    lab.until_flows(2);
+}
