@@ -22,6 +22,9 @@ const MOST_REMOVED: usize = 20;
 const FIRST_NUMBER: u32 = 0x4000;
 const NUMBERS: u32 = 0x4000;
 
+/// Key of `external_ids` of an interface of ours: the number of the device that its port was opened for.
+const DEVICE: &str = "dpu-agent-device";
+
 /// What has to be done.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
@@ -97,6 +100,15 @@ pub struct Columns {
     pub number: Option<u32>,
 }
 
+impl Columns {
+    /// Whether this only notes which device a port was opened for.
+    #[must_use]
+    pub fn is_note(&self) -> bool {
+        let rest = Self { external_ids: BTreeMap::new(), ..self.clone() };
+        rest == Self::default() && self.external_ids.keys().all(|key| key == DEVICE)
+    }
+}
+
 /// One change of flows.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum FlowChange {
@@ -164,7 +176,10 @@ impl Ports<'_> {
                 }
                 Some(there) => match self.observed.interfaces.get(name) {
                     Some(interface) if is_ours(there) => {
-                        let columns = columns(port, there, interface);
+                        let mut columns = columns(port, there, interface);
+                        if interface.external_ids.contains_key(DEVICE) && columns.external_ids.contains_key(DEVICE) {
+                            columns.number = Some(numbers.free(&port.bridge, name));
+                        }
                         if columns != Columns::default() {
                             plan.ports.push(PortChange::Update { name: name.clone(), columns });
                         }
@@ -238,12 +253,14 @@ fn columns(port: &Port, there: &observed::Port, interface: &observed::Interface)
         PortKind::Patch { peer } => ("patch", Some(peer)),
     };
     let differs = |key: &str, value: &str| interface.external_ids.get(key).is_none_or(|there| there != value);
-    let external_ids = port.external_ids.iter().filter(|(key, value)| differs(key, value));
+    let own = port.external_ids.iter().map(|(key, value)| (key.clone(), value.clone()));
+    let device = device(port, interface).map(|index| (DEVICE.to_owned(), index));
+    let external_ids = own.chain(device).filter(|(key, value)| differs(key, value)).collect();
     let peer = peer.filter(|peer| interface.options.get("peer") != Some(*peer));
     Columns {
         port_type: (interface.kind != port_type).then(|| port_type.to_owned()),
         peer: peer.cloned(),
-        external_ids: external_ids.map(|(key, value)| (key.clone(), value.clone())).collect(),
+        external_ids,
         owner: (there.external_ids.get(OWNER) != Some(&port.owner)).then(|| port.owner.clone()),
         mtu: (interface.mtu_request != port.mtu.map(i64::from)).then_some(port.mtu),
         // A number that is asked for is not taken away by another port that asks for it.
@@ -252,6 +269,15 @@ fn columns(port: &Port, there: &observed::Port, interface: &observed::Interface)
             _ => None,
         },
     }
+}
+
+/// The number of the device that the switch has opened for a port. A device that was taken away and made again has the same name
+/// and another number: the switch says that its link is up, and goes on reading from the one that is gone (`netdev` datapath, OVS
+/// 3.1) until the port gets another number. Devices of DPDK are numbered by name.
+fn device(port: &Port, interface: &observed::Interface) -> Option<String> {
+    let PortKind::Device { port_type, .. } = &port.kind else { return None };
+    let open = port_type.is_empty() && interface.ofport.is_some_and(|number| number > 0);
+    interface.ifindex.filter(|index| open && *index > 0).map(|index| index.to_string())
 }
 
 /// Why a port that somebody else made cannot serve.
