@@ -3,10 +3,14 @@
 mod cluster;
 mod faults;
 mod figures;
+mod kills;
+mod kinds;
 mod look;
+mod members;
 mod objects;
 mod ownership;
 mod packets;
+mod pods;
 
 use std::fs;
 use std::path::Path;

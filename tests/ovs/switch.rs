@@ -86,8 +86,10 @@ impl Switch {
         let schema = "/usr/share/openvswitch/vswitch.ovsschema";
         said(Command::new("ovsdb-tool").arg("create").arg(at("conf.db")).arg(schema));
         let database = spawn_database(&folder);
-        until("ovsdb-server listens", || at("db.sock").exists());
-        said(vsctl(&folder).args(["--no-wait", "init"]));
+        // The socket is there a moment before anybody listens.
+        until("ovsdb-server listens", || {
+            at("db.sock").exists() && vsctl(&folder).args(["--no-wait", "init"]).output().unwrap().status.success()
+        });
         let vswitchd = spawn_vswitchd(&folder, kind);
         let switch = Self { folder, kind, database, vswitchd };
         for bridge in bridges {
