@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use dpu_render::agent::api::Key;
+use dpu_render::agent::hash;
 use serde_json::Value;
 
 use super::super::{Agent, chain, physical, vf};
@@ -139,4 +141,40 @@ fn a_third_port_comes_to_the_chain_and_leaves_it() {
         lab.put_chain("chain", chain("c", &[&["p0", "vf1"]]), 2 * round + 1);
     });
     lab.until_flows(2);
+}
+
+#[test]
+fn what_dpf_wired_is_taken_over() {
+    let Some((lab, far, near)) = lab(0) else { return };
+    lab.add_devices("br-sfc", &["p0", "pf0vf1"]);
+    for (port, id) in [("p0", "ns/p0"), ("pf0vf1", "ns/vf1")] {
+        lab.switch.vsctl(&["set", "interface", port, &format!("external_ids:dpf-id={id}")]);
+    }
+    let key = Key::new("ns", "c");
+    let (theirs, ours) = (hash::dpf_cookie(&key), hash::cookie(&key));
+    let ports = [lab.ofport("p0"), lab.ofport("pf0vf1")];
+    let dpf = || {
+        for (from, to) in [(&ports[0], &ports[1]), (&ports[1], &ports[0])] {
+            let learn = format!(
+                "learn(table=0,priority=30,idle_timeout=10,cookie={theirs},in_port={to},NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],output:NXM_OF_IN_PORT[])"
+            );
+            let flow = format!("cookie={theirs},table=0,priority=20,in_port={from},actions={learn},output:{to}");
+            lab.switch.ofctl("add-flow", "br-sfc", &[&flow]);
+        }
+        lab.switch.ofctl("del-flows", "br-sfc", &[&format!("cookie={ours}/-1")]);
+    };
+    lab.put("chain", &[chain("c", &[&["p0", "vf1"]])]);
+    let rows = lab.rows();
+    dpf();
+    while_they_ping(&far, &near, |_| {
+        lab.until("an address is learned", || lab.flows().iter().any(|flow| flow.contains("priority=30")));
+        let agent = lab.agent();
+        lab.until("the flows are ours", || {
+            let flows = lab.flows();
+            flows.len() == 2 && flows.iter().all(|flow| flow.contains("priority=40"))
+        });
+        drop(agent);
+        dpf();
+    });
+    assert_eq!(lab.rows(), rows, "the ports are theirs");
 }
