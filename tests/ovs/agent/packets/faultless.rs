@@ -1,6 +1,7 @@
 //! What must not cost a packet.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use dpu_render::agent::api::Key;
 use dpu_render::agent::hash;
@@ -9,10 +10,16 @@ use serde_json::Value;
 use super::super::{Agent, chain, physical, vf};
 use super::{Host, Pings, Real};
 
-/// What a flow has counted: packets, and seconds since it came.
-type Counted = BTreeMap<String, (u64, f64)>;
+/// What flows have counted.
+struct Counted {
+    begin: Instant,
+    end: Instant,
+    /// Packets, and seconds since the flow came.
+    flows: BTreeMap<String, (u64, f64)>,
+}
 
 fn counted(lab: &Real) -> Counted {
+    let begin = Instant::now();
     let text = lab.switch.ofctl("dump-flows", "br-sfc", &["--no-names"]);
     let number = |line: &str, name: &str| -> f64 {
         let rest = line.split(name).nth(1).unwrap_or_else(|| panic!("{line}"));
@@ -24,14 +31,18 @@ fn counted(lab: &Real) -> Counted {
         let table = line.split("table=").nth(1).unwrap().split(',').next().unwrap();
         (format!("{table} {what}"), (number(line, "n_packets=") as u64, number(line, "duration=")))
     };
-    text.lines().filter(|line| !is_learned(line)).map(told).collect()
+    let flows = text.lines().filter(|line| !is_learned(line)).map(told).collect();
+    Counted { begin, end: Instant::now(), flows }
 }
 
-/// That every flow is still there, and was never put there again.
+/// That every flow is still there, and was not put there again: it would be younger.
 fn assert_went_on(before: &Counted, after: &Counted) {
-    for (flow, (packets, since)) in before {
-        let (more, later) = after.get(flow).unwrap_or_else(|| panic!("{flow} is gone: {after:?}"));
-        assert!(more >= packets && later >= since, "{flow}: {packets} packets in {since} s, then {more} in {later} s");
+    let between = (after.begin - before.end).as_secs_f64();
+    for (flow, (packets, since)) in &before.flows {
+        let (more, later) = after.flows.get(flow).unwrap_or_else(|| panic!("{flow} is gone"));
+        // The switch says milliseconds.
+        let went_on = more >= packets && later + 0.005 >= since + between;
+        assert!(went_on, "{flow}: {packets} packets in {since} s, {between} s later {more} in {later} s");
     }
 }
 
