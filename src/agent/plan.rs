@@ -343,9 +343,19 @@ impl View<'_> {
             self.observed.interfaces.iter().filter(|(_, one)| has(one)).map(|(name, _)| name).collect();
         match found[..] {
             [name] => {
-                let here = self.observed.ports.get(name).is_some_and(|port| port.bridge == self.settings.bridge);
-                let plain = self.settings.bridge.replace('-', "");
-                Ok(if here { name.clone() } else { format!("p{name}{plain}") })
+                let bridge = &self.settings.bridge;
+                if self.observed.ports.get(name).is_some_and(|port| port.bridge == *bridge) {
+                    return Ok(name.clone());
+                }
+                let patch = format!("p{name}{}", bridge.replace('-', ""));
+                match self.observed.ports.contains_key(&patch) {
+                    true => Ok(patch),
+                    false => {
+                        let message =
+                            format!("the CNI has not joined `{name}` to `{bridge}`: there is no port `{patch}`");
+                        Err(Problem::new("PortNotReady", message))
+                    }
+                }
             }
             [] => Err(Problem::new("PortNotReady", format!("the CNI has made no port for {id}"))),
             _ => {

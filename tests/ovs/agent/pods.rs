@@ -106,7 +106,7 @@ fn a_pods_port_on_its_own_bridge_is_met_at_its_patch() {
     let _agent = lab.agent();
     lab.until_unresolved("PortNotReady");
     lab.cni_adds("br-hbn", "en3f0pf0sf1", "ns/app-1/net1");
-    lab.until("its patch is missed", || lab.node()["status"]["chains"].to_string().contains("pen3f0pf0sf1brsfc"));
+    lab.until("its patch is missed", || lab.node()["status"].to_string().contains("the CNI has not joined"));
     lab.until_unresolved("PortNotReady");
     lab.cni_joins("en3f0pf0sf1", "net1");
     let rows = lab.rows();
