@@ -9,6 +9,7 @@ mod devices;
 mod faultless;
 mod services;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::ops::Deref;
 use std::process::{Child, Command, Stdio};
@@ -165,13 +166,6 @@ struct Host {
     address: String,
 }
 
-/// What became of a series of pings.
-#[derive(Debug, Eq, PartialEq)]
-struct Pings {
-    sent: u32,
-    received: u32,
-}
-
 /// A series of pings under way.
 struct Pinging(Child);
 
@@ -187,15 +181,13 @@ impl Pinging {
         self.0.try_wait().unwrap().is_none()
     }
 
-    fn end(mut self) -> Pings {
+    /// Waits for the end, and says which were answered, counted from 1.
+    fn answered(mut self) -> BTreeSet<u32> {
         let mut said = String::new();
         std::io::Read::read_to_string(&mut self.0.stdout.take().unwrap(), &mut said).unwrap();
-        let line = said.lines().find(|line| line.contains("packets transmitted")).unwrap_or_else(|| panic!("{said}"));
-        let number = |what: &str| {
-            let part = line.split(", ").find(|part| part.ends_with(what)).unwrap_or_else(|| panic!("{said}"));
-            part.split(' ').next().unwrap().parse().unwrap()
-        };
-        Pings { sent: number("transmitted"), received: number("received") }
+        assert!(said.contains("packets transmitted"), "{said}");
+        let answer = |line: &str| line.split_once("icmp_seq=")?.1.split_once(" ttl=")?.0.parse().ok();
+        said.lines().filter_map(answer).collect()
     }
 }
 
@@ -206,21 +198,21 @@ impl Host {
     }
 
     fn pinging(&self, arguments: &[&str], address: &str) -> Pinging {
-        let arguments: Vec<&str> = ["-n", "-q"].iter().chain(arguments).copied().chain([address]).collect();
+        let arguments: Vec<&str> = ["-n"].iter().chain(arguments).copied().chain([address]).collect();
         let mut command = self.room.command("ping", &arguments);
         Pinging(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
     }
 
     /// Whether the other answers, within ten seconds.
     fn reaches(&self, other: &Host) -> bool {
-        self.pinging(&["-c", "1", "-W", "10", "-w", "10"], &other.address).end().received > 0
+        !self.pinging(&["-c", "1", "-W", "10", "-w", "10"], &other.address).answered().is_empty()
     }
 
     /// Whether no other answers one ping within a second; each is asked at the same time.
     fn reaches_none(&self, others: &[&Host]) -> bool {
         let ask = |other: &&Host| self.pinging(&["-c", "1", "-w", "1"], &other.address);
         let asked: Vec<Pinging> = others.iter().map(ask).collect();
-        asked.into_iter().all(|one| one.end().received == 0)
+        asked.into_iter().all(|one| one.answered().is_empty())
     }
 
     /// Packets that its device has received.

@@ -22,7 +22,7 @@ fn a_device_that_is_missing_may_come_and_go_and_come_back() {
     let Some(lab) = Real::start(&["br-sfc"]) else { return };
     let far = lab.host("p0", "10.0.0.1");
     lab.put("all", &[physical("p0"), vf(3), chain("c", &[&["p0", "vf3"]])]);
-    let _agent = lab.agent();
+    let agent = lab.agent();
     lab.until_up("vf3", "False/DeviceMissing");
     lab.until_condition_of("interfaces", "p0", "Ready", "True/Success");
     lab.until_condition_of("chains", "c", "PortsResolved", "False/DeviceMissing");
@@ -31,7 +31,7 @@ fn a_device_that_is_missing_may_come_and_go_and_come_back() {
     lab.until_ready();
     assert!(far.reaches(&near));
     for _ in 0..2 {
-        let mut pings = far.pinging(&["-i", "0.01", "-c", "1000000"], &near.address);
+        let mut pings = far.pinging(&["-q", "-i", "0.01", "-c", "1000000"], &near.address);
         lab.room.ip(&["link", "del", "pf0vf3"]);
         let gone = ["False/LinkDown", "False/DeviceMissing", "False/DeviceError"];
         lab.until("the port is known to be down", || gone.contains(&&*lab.condition_of("interfaces", "vf3", "PortUp")));
@@ -41,6 +41,32 @@ fn a_device_that_is_missing_may_come_and_go_and_come_back() {
         lab.until_ready();
         assert!(far.reaches(&near));
         far.sends_by_tcp(&near, 1 << 20);
+    }
+    // All of it while no agent is there.
+    drop(agent);
+    lab.room.ip(&["link", "del", "pf0vf3"]);
+    lab.plug(&near);
+    assert!(far.reaches_none(&[&near]), "the switch alone does not find it");
+    let _agent = lab.agent();
+    assert!(far.reaches(&near));
+    lab.until_ready();
+}
+
+#[test]
+fn packets_go_on_when_the_switch_is_back() {
+    let Some(mut lab) = Real::start(&["br-sfc"]) else { return };
+    let (far, near) = (lab.host("p0", "10.0.0.1"), lab.host("pf0vf3", "10.0.0.2"));
+    lab.put("all", &[physical("p0"), vf(3), chain("c", &[&["p0", "vf3"]])]);
+    let _agent = lab.agent();
+    lab.until_ready();
+    let (rows, flows) = (lab.rows(), lab.flows());
+    for _ in 0..3 {
+        lab.lab.switch.kill_vswitchd();
+        assert!(far.reaches_none(&[&near]));
+        lab.lab.switch.start_vswitchd("br-sfc");
+        assert!(far.reaches(&near) && near.reaches(&far));
+        lab.until_ready();
+        assert_eq!((lab.rows(), lab.flows()), (rows.clone(), flows.clone()));
     }
 }
 
@@ -84,16 +110,19 @@ fn an_mtu_is_applied_or_said_to_be_refused() {
     let large = ["-M", "do", "-s", "8900", "-c", "1", "-w", "1"];
     let agent = lab.agent();
     lab.until_ready();
-    assert_eq!(far.pinging(&large, &near.address).end().received, 0, "without being asked the MTU is the device's own");
+    assert!(
+        far.pinging(&large, &near.address).answered().is_empty(),
+        "without being asked the MTU is the device's own"
+    );
     assert_eq!(lab.condition_of("interfaces", "p0", "MTUApplied"), "");
     drop(agent);
     lab.put("more", &[vf(4)]);
-    let _agent = lab.agent_with(&["--mtu", "9000"]);
+    let agent = lab.agent_with(&["--mtu", "9000"]);
     for name in ["p0", "vf3"] {
         lab.until_condition_of("interfaces", name, "MTUApplied", "True/Success");
     }
     assert_eq!([lab.mtu("p0"), lab.mtu("pf0vf3")], [9000, 9000]);
-    assert_eq!(far.pinging(&["-M", "do", "-s", "8900", "-c", "1", "-w", "10"], &near.address).end().received, 1);
+    assert_eq!(far.pinging(&["-M", "do", "-s", "8900", "-c", "1", "-w", "10"], &near.address).answered().len(), 1);
     lab.until_condition_of("interfaces", "vf4", "MTUApplied", "False/MTURefused");
     lab.until_condition_of("interfaces", "vf4", "Ready", "False/MTURefused");
     assert_ne!(lab.mtu("pf0vf4"), 9000);
@@ -101,4 +130,10 @@ fn an_mtu_is_applied_or_said_to_be_refused() {
     let refused = entries.as_array().unwrap().iter().find(|one| one["name"] == "vf4").unwrap();
     assert_eq!(refused["mtu"]["requested"], 9000);
     assert_eq!(refused["mtu"]["actual"], lab.mtu("pf0vf4"));
+    // Nobody asks any more.
+    drop(agent);
+    let _agent = lab.agent();
+    lab.until_ready();
+    assert_eq!(lab.condition_of("interfaces", "vf4", "MTUApplied"), "");
+    assert_eq!(lab.switch.vsctl(&["get", "interface", "pf0vf4", "mtu_request"]).trim(), "[]");
 }
