@@ -24,6 +24,9 @@ const MOST_REMOVED: usize = 20;
 const FIRST_NUMBER: u32 = 0x4000;
 const NUMBERS: u32 = 0x4000;
 
+/// Key of `external_ids` of an interface of ours: the number of the device that its port was opened for.
+const DEVICE: &str = "dpu-agent-device";
+
 /// What has to be done.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
@@ -99,6 +102,15 @@ pub struct Columns {
     pub number: Option<u32>,
 }
 
+impl Columns {
+    /// Whether this only notes which device a port was opened for.
+    #[must_use]
+    pub fn is_note(&self) -> bool {
+        let rest = Self { external_ids: BTreeMap::new(), ..self.clone() };
+        rest == Self::default() && self.external_ids.keys().all(|key| key == DEVICE)
+    }
+}
+
 /// One change of flows.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum FlowChange {
@@ -166,7 +178,10 @@ impl Ports<'_> {
                 }
                 Some(there) => match self.observed.interfaces.get(name) {
                     Some(interface) if owner(self.observed, name).is_some() => {
-                        let columns = columns(port, there, interface);
+                        let mut columns = columns(port, there, interface);
+                        if interface.external_ids.contains_key(DEVICE) && columns.external_ids.contains_key(DEVICE) {
+                            columns.number = Some(numbers.free(&port.bridge, name));
+                        }
                         if columns != Columns::default() {
                             plan.ports.push(PortChange::Update { name: name.clone(), columns });
                         }
@@ -253,11 +268,13 @@ fn columns(port: &Port, there: &observed::Port, interface: &observed::Interface)
         wanted.retain(|key, value| there.get(key) != Some(value));
         wanted
     };
+    let mut ids = port.interface_ids();
+    ids.extend(device(port, interface).map(|index| (DEVICE.to_owned(), index)));
     let peer = peer.filter(|peer| interface.options.get("peer") != Some(*peer));
     Columns {
         port_type: (interface.kind != port_type).then(|| port_type.to_owned()),
         peer: peer.cloned(),
-        external_ids: lacking(port.interface_ids(), &interface.external_ids),
+        external_ids: lacking(ids, &interface.external_ids),
         marks: lacking(port.marks(), &there.external_ids),
         mtu: (interface.mtu_request != port.mtu.map(i64::from)).then_some(port.mtu),
         // A number that is asked for is not taken away by another port that asks for it.
@@ -266,6 +283,15 @@ fn columns(port: &Port, there: &observed::Port, interface: &observed::Interface)
             _ => None,
         },
     }
+}
+
+/// The number of the device that the switch has opened for a port. A device that was taken away and made again has the same name
+/// and another number: the switch says that its link is up, and goes on reading from the one that is gone (`netdev` datapath, OVS
+/// 3.1) until the port gets another number. Devices of DPDK are numbered by name.
+fn device(port: &Port, interface: &observed::Interface) -> Option<String> {
+    let PortKind::Device { port_type, .. } = &port.kind else { return None };
+    let open = port_type.is_empty() && interface.ofport.is_some_and(|number| number > 0);
+    interface.ifindex.filter(|index| open && *index > 0).map(|index| index.to_string())
 }
 
 /// Why a port that somebody else made cannot serve.
@@ -331,9 +357,19 @@ impl View<'_> {
             self.observed.interfaces.iter().filter(|(_, one)| has(one)).map(|(name, _)| name).collect();
         match found[..] {
             [name] => {
-                let here = self.observed.ports.get(name).is_some_and(|port| port.bridge == self.settings.bridge);
-                let plain = self.settings.bridge.replace('-', "");
-                Ok(if here { name.clone() } else { format!("p{name}{plain}") })
+                let bridge = &self.settings.bridge;
+                if self.observed.ports.get(name).is_some_and(|port| port.bridge == *bridge) {
+                    return Ok(name.clone());
+                }
+                let patch = format!("p{name}{}", bridge.replace('-', ""));
+                match self.observed.ports.contains_key(&patch) {
+                    true => Ok(patch),
+                    false => {
+                        let message =
+                            format!("the CNI has not joined `{name}` to `{bridge}`: there is no port `{patch}`");
+                        Err(Problem::new("PortNotReady", message))
+                    }
+                }
             }
             [] => Err(Problem::new("PortNotReady", format!("the CNI has made no port for {id}"))),
             _ => {

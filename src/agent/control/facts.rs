@@ -121,7 +121,8 @@ impl Control {
         let settled = self.settled.as_ref()?;
         let drifted = |change: &&PortChange| match change {
             PortChange::Create { name, .. } => settled.ports.contains(name),
-            PortChange::Update { .. } | PortChange::Remove { .. } => true,
+            PortChange::Update { columns, .. } => !columns.is_note(),
+            PortChange::Remove { .. } => true,
         };
         let names: Vec<&str> = self.asked_ports.iter().filter(drifted).map(super::port_of).collect();
         let what = |names: Vec<&str>| {

@@ -514,6 +514,32 @@ fn of_others(there: &Observed) -> (Vec<(String, observed::Port, observed::Interf
     (there.ports.iter().filter_map(port).collect(), flows.collect())
 }
 
+#[test]
+fn a_port_is_opened_anew_for_a_device_that_was_made_again() {
+    let settings = Settings { port_type: String::new(), ..settings() };
+    let snapshot = Snapshot { interfaces: vec![vf(1)], ..Snapshot::default() };
+    let desired = desired(&snapshot, &settings);
+    let mut there = switch(&["br-sfc"]);
+    let mut next = |index: i64| {
+        if let Some(interface) = there.interfaces.get_mut("pf0vf1") {
+            interface.ifindex = Some(index);
+        }
+        let plan = plan(&desired, &there, &settings);
+        apply(&plan, &mut there);
+        let number = there.interfaces["pf0vf1"].ofport_request;
+        (plan.ports, number)
+    };
+    let (_, first) = next(0);
+    let (noted, number) = next(7);
+    assert!(matches!(&noted[..], [PortChange::Update { columns, .. }] if columns.is_note()), "{noted:?}");
+    assert_eq!((number, next(7).0), (first, vec![]));
+    assert_eq!(next(0).0, [], "there is no device");
+    let (opened, number) = next(9);
+    assert!(matches!(&opened[..], [PortChange::Update { columns, .. }] if !columns.is_note()), "{opened:?}");
+    assert_ne!(number, first);
+    assert_eq!(next(9).0, []);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 

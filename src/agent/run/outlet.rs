@@ -61,7 +61,7 @@ impl Outlet {
             Place::Folder { status: None, .. } => (To::Nowhere, None),
             Place::Folder { status: Some(path), .. } => {
                 let opened = Folder::open(path).map_err(|source| Failure::Status { path: path.clone(), source });
-                let folder = opened?;
+                let mut folder = opened?;
                 let before = folder.before(node);
                 (To::Folder(folder), before)
             }

@@ -15,7 +15,8 @@ use super::documents::{Document, Target};
 use crate::agent::api::Key;
 use crate::agent::crd::node::{GROUP, KIND, NodeStatus, VERSION};
 use crate::agent::hash;
-use crate::agent::sources::store::{KINDS, KindName};
+use crate::agent::sources::store::{KINDS, Kind, KindName};
+use crate::agent::status::is_of_other;
 
 /// Longest name of a file, in bytes: file systems take 255, and a file that is not whole yet has a longer one.
 const LONGEST: usize = 240;
@@ -38,13 +39,22 @@ impl Folder {
         Ok(Self { path: path.to_owned(), written: BTreeMap::new() })
     }
 
-    /// What the node's file says now: times of transition go on from there when the agent starts again.
-    #[must_use]
-    pub fn before(&self, node: &str) -> Option<NodeStatus> {
-        let document = Document { target: Target::Node, key: Key::new("", node), status: json!(null) };
-        let bytes = fs::read(self.path.join(name(&document))).ok()?;
+    /// What the node's file says now: times of transition go on from there when the agent starts again, and files of the objects
+    /// that it tells of were written by the agent before.
+    pub fn before(&mut self, node: &str) -> Option<NodeStatus> {
+        let bytes = fs::read(self.path.join(name_of(Target::Node, &Key::new("", node)))).ok()?;
         let mut object: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-        serde_json::from_value(object.get_mut("status")?.take()).ok()
+        let status: NodeStatus = serde_json::from_value(object.get_mut("status")?.take()).ok()?;
+        let ours = status.interfaces.iter().filter(|one| !is_of_other(&one.conditions));
+        let interfaces = ours.map(|one| (Kind::Interface, &one.namespace, &one.name));
+        let chains = status.chains.iter().map(|one| (Kind::Chain, &one.namespace, &one.name));
+        for (kind, namespace, name) in interfaces.chain(chains) {
+            let file = name_of(Target::Object(kind), &Key::new(namespace, name));
+            if let Ok(text) = fs::read_to_string(self.path.join(&file)) {
+                self.written.insert(file, text);
+            }
+        }
+        Some(status)
     }
 
     /// Writes what became another; says how many files were touched.
@@ -55,7 +65,13 @@ impl Folder {
         let mut touched = 0;
         let mut result = Ok(());
         let wanted: BTreeMap<String, String> =
-            documents.iter().map(|document| (name(document), text(document))).collect();
+            documents.iter().map(|document| (name_of(document.target, &document.key), text(document))).collect();
+        // First: what the node's file tells of is found again, whenever the agent ends.
+        let gone: Vec<String> = self.written.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
+        for name in gone {
+            touched += usize::from(fs::remove_file(self.path.join(&name)).is_ok());
+            self.written.remove(&name);
+        }
         for (name, text) in &wanted {
             if self.written.get(name) == Some(text) {
                 continue;
@@ -67,11 +83,6 @@ impl Folder {
                 }
                 Err(error) => result = result.and(Err(error)),
             }
-        }
-        let gone: Vec<String> = self.written.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
-        for name in gone {
-            touched += usize::from(fs::remove_file(self.path.join(&name)).is_ok());
-            self.written.remove(&name);
         }
         result.map(|()| touched)
     }
@@ -90,18 +101,18 @@ impl Folder {
     }
 }
 
-fn kind(document: &Document) -> Option<KindName> {
-    match document.target {
+fn kind(target: Target) -> Option<KindName> {
+    match target {
         Target::Node => None,
         Target::Object(kind) => KINDS.into_iter().find(|name| name.kind == kind),
     }
 }
 
 /// Names of objects are names of files: nothing in them leads elsewhere, whatever the object says.
-fn name(document: &Document) -> String {
+fn name_of(target: Target, key: &Key) -> String {
     let part = |text: &str| text.replace(['/', '\0'], "_");
-    let (namespace, name) = (part(&document.key.namespace), part(&document.key.name));
-    let mut stem = match kind(document) {
+    let (namespace, name) = (part(&key.namespace), part(&key.name));
+    let mut stem = match kind(target) {
         None => format!("node-{name}"),
         Some(kind) => format!("{}-{namespace}-{name}", kind.name.to_lowercase()),
     };
@@ -116,7 +127,7 @@ fn name(document: &Document) -> String {
 }
 
 fn text(document: &Document) -> String {
-    let (version, kind) = match kind(document) {
+    let (version, kind) = match kind(document.target) {
         None => (format!("{GROUP}/{VERSION}"), KIND),
         Some(kind) => (format!("{}/{}", kind.group, kind.version), kind.name),
     };

@@ -66,42 +66,6 @@ fn drift_is_repaired_and_told() {
 }
 
 #[test]
-fn killed_at_any_point_it_ends_in_the_same_switch() {
-    let lab = Lab::start(&["br-sfc"]);
-    let ports: Vec<_> = (0..12).map(vf).collect();
-    let long: Vec<String> = (0..12).map(|number| format!("vf{number}")).collect();
-    let long: Vec<&str> = long.iter().map(String::as_str).collect();
-    let few = || {
-        lab.put("ports", &ports[..4]);
-        lab.put("chain", &[chain("c", &[&["vf0", "vf1", "vf2"]])]);
-    };
-    let many = || {
-        lab.put("ports", &ports);
-        lab.put("chain", &[chain("c", &[&long[..6], &long[6..8]]), chain("d", &[&long[8..10]])]);
-    };
-    many();
-    let agent = lab.agent();
-    lab.until_condition("Ready", "True/Success");
-    drop(agent);
-    let (flows, in_the_end) = (lab.flows(), lab.ports("br-sfc"));
-    for round in 0..24_u64 {
-        if round % 2 == 0 {
-            few()
-        } else {
-            many()
-        }
-        let agent = lab.agent();
-        // From before it is connected to after it is done.
-        std::thread::sleep(Duration::from_millis(round * 2));
-        drop(agent);
-    }
-    many();
-    let _agent = lab.agent();
-    lab.until("the same ports", || lab.ports("br-sfc") == in_the_end);
-    lab.until("the same flows", || lab.flows() == flows);
-}
-
-#[test]
 fn told_to_end_it_ends_and_leaves_the_flows() {
     let lab = one_chain(&["br-sfc"]);
     let mut agent = lab.agent();

@@ -194,3 +194,26 @@ fn a_function_of_a_named_card_is_found_by_what_the_system_says_of_its_devices() 
     lab.until("the port is that of the new card", || lab.ports("br-sfc") == ["late3"]);
     lab.until_condition("Ready", "True/Success");
 }
+
+#[test]
+fn what_went_while_no_agent_was_there_leaves_nothing_behind() {
+    let lab = Lab::start(&["br-sfc"]);
+    lab.put("all", &[physical("p0"), vf(1), vf(2), chain("c", &[&["p0", "vf1"]]), chain("d", &[&["vf2"]])]);
+    let agent = lab.agent();
+    lab.until_condition("Ready", "True/Success");
+    drop(agent);
+    lab.put("all", &[physical("p0"), vf(2), chain("d", &[&["vf2"]])]);
+    let _agent = lab.agent();
+    lab.until_flows(0);
+    lab.until("the port is gone", || lab.ports("br-sfc") == ["p0", "pf0vf2"]);
+    let files = || {
+        let names =
+            std::fs::read_dir(lab.status.path()).unwrap().map(|one| one.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+        names.sort();
+        names
+    };
+    let wanted =
+        ["node-w.json", "servicechain-ns-d.json", "serviceinterface-ns-p0.json", "serviceinterface-ns-vf2.json"];
+    lab.until("the status is that of what is there", || files() == wanted);
+}
