@@ -29,6 +29,7 @@ impl Control {
             version: env!("CARGO_PKG_VERSION"),
             bridge: &self.settings.bridge,
             desired: &self.desired,
+            asked_cfg: self.asked_cfg,
             observed: away.as_ref().map_or(Ok(&self.observed), Err),
             interfaces: &self.interfaces(),
             chains: &self.plan.chains,
