@@ -360,7 +360,11 @@ impl View<'_> {
         let interface = self.observed.interfaces.get(name);
         let number = interface.and_then(|interface| interface.ofport);
         if let Some(ofport) = number.and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 0) {
-            return Ok(Found { port: name.to_owned(), member: Member { ofport, vlan }, ours: owner(self.observed, name).is_some() });
+            return Ok(Found {
+                port: name.to_owned(),
+                member: Member { ofport, vlan },
+                ours: owner(self.observed, name).is_some(),
+            });
         }
         let error = interface.and_then(|interface| interface.error.as_deref()).filter(|text| !text.is_empty());
         Err(match error {
