@@ -133,11 +133,6 @@ impl Server {
         self.state().requests.iter().filter(|request| request.contains(what)).count()
     }
 
-    /// Method and path of each request that is to change something.
-    pub(crate) fn writes(&self) -> Vec<String> {
-        self.state().requests.iter().filter(|request| !request.starts_with("GET ")).cloned().collect()
-    }
-
     async fn connection(&self, mut stream: TcpStream) -> Option<()> {
         let (head, body) = request(&mut stream).await?;
         let mut words = head.split_whitespace();

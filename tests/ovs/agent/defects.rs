@@ -59,7 +59,8 @@ impl Lab {
         let flows = self.flows().join(" ");
         let words = flows.split([' ', ',', '(', ')']);
         let number = |word: &str| {
-            let number = ["in_port=", "actions=output:", "output:"].iter().find_map(|start| word.strip_prefix(start))?;
+            let number =
+                ["in_port=", "actions=output:", "output:"].iter().find_map(|start| word.strip_prefix(start))?;
             number.parse::<u32>().ok().map(|number| number.to_string())
         };
         words.filter_map(number).collect()

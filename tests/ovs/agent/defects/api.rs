@@ -26,6 +26,11 @@ fn is_held(server: &Server, name: &str) -> bool {
     finalizers(server, name) == json!([FINALIZER])
 }
 
+/// Method and path of each request that is to change something.
+fn writes(server: &Server) -> Vec<String> {
+    server.state().requests.iter().filter(|request| !request.starts_with("GET ")).cloned().collect()
+}
+
 fn ready(server: &Server, plural: &str, name: &str) -> String {
     let namespace = if plural == "dpunodenetworkstatuses" { "" } else { "ns" };
     condition(&server.get(plural, namespace, name)["status"]["conditions"], "Ready")
@@ -69,7 +74,9 @@ fn d05_what_is_wrong_is_in_status_and_events() {
         state.objects.iter().filter(|(key, _)| key.0 == "events").map(|(_, event)| event.clone()).collect()
     };
     let told = |reason: &str, word: &str| {
-        events().iter().any(|event| event["reason"] == reason && event["note"].as_str().unwrap_or_default().contains(word))
+        events()
+            .iter()
+            .any(|event| event["reason"] == reason && event["note"].as_str().unwrap_or_default().contains(word))
     };
     lab.until("the conflict is told", || told("Conflict", "br-ovn"));
     lab.switch.vsctl(&["del-port", "p0"]);
@@ -106,14 +113,21 @@ fn d12_what_has_not_changed_is_not_written() {
             && ["p0", "vf1", "vf2"].iter().all(|name| ready(&server, "serviceinterfaces", name) == "True/Success")
     });
     let list_again = || {
-        let lists = || server.state().requests.iter().filter(|one| one.contains("/servicechains?") && !one.contains("watch=true")).count();
+        let lists = || {
+            server
+                .state()
+                .requests
+                .iter()
+                .filter(|one| one.contains("/servicechains?") && !one.contains("watch=true"))
+                .count()
+        };
         let before = lists();
         server.compact();
         lab.until("all is listed again", || lists() > before);
     };
     list_again();
-    let before = server.writes().len();
-    let news = || server.writes()[before..].to_vec();
+    let before = writes(&server).len();
+    let news = || writes(&server)[before..].to_vec();
     // Frames go through, and addresses are learned.
     for _ in 0..5 {
         lab.receive("p0", &frame("00:00:00:00:00:01", "00:00:00:00:00:02"));
@@ -159,7 +173,9 @@ fn d19_an_object_is_held_from_before_its_port_until_after() {
     let first = agent(&lab, &server, &[]);
     // It cannot be held: there is no port.
     let told = || server.get("dpunodenetworkstatuses", "", "w")["status"]["problems"].to_string();
-    lab.until("that is told", || told().contains("may not write") && told().contains("finalizer of ServiceInterface ns/vf2"));
+    lab.until("that is told", || {
+        told().contains("may not write") && told().contains("finalizer of ServiceInterface ns/vf2")
+    });
     assert_eq!(lab.ports("br-sfc"), [""; 0]);
     server.state().fixed.clear();
     // Killed at any point, no port is there without.
@@ -183,4 +199,34 @@ fn d19_an_object_is_held_from_before_its_port_until_after() {
     lab.until("it is let go", || !is_held(&server, "vf1"));
     assert_eq!(lab.ports("br-sfc"), ["pf0vf2"]);
     assert!(is_held(&server, "vf2"));
+}
+
+/// D27: flows, everybody's, are wiped when there is no API server, and at the end of the program.
+#[test]
+fn d27_flows_stay_without_an_api_server_and_without_the_agent() {
+    let lab = Lab::start(&["br-sfc"]);
+    let server = serve();
+    let foreign = "cookie=0x7,table=0,priority=5,in_port=9,actions=output:8";
+    lab.switch.ofctl("add-flow", "br-sfc", &[foreign]);
+    put(&server, &[physical("p0"), vf(1), chain("c", &[&["p0", "vf1"]])]);
+    let mut first = agent(&lab, &server, &[]);
+    lab.until("it is wired", || ready(&server, "servicechains", "c") == "True/Success");
+    let (flows, ports) = (lab.flows(), lab.ports("br-sfc"));
+    assert_eq!(flows.len(), 3);
+    first.signal("TERM");
+    assert_eq!(first.0.wait().unwrap().code(), Some(0));
+    assert_eq!((lab.flows(), lab.ports("br-sfc")), (flows.clone(), ports.clone()));
+    // An agent that knows of no object takes away nothing.
+    server.away(true);
+    let _second = agent(&lab, &server, &["--audit", "1"]);
+    let log = || std::fs::read_to_string(lab.switch.path("agent.log")).unwrap();
+    lab.until("it has looked", || !log().is_empty());
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!((lab.flows(), lab.ports("br-sfc")), (flows.clone(), ports.clone()));
+    server.away(false);
+    let mut other = server.get("servicechains", "ns", "c");
+    other["metadata"]["generation"] = json!(2);
+    server.put("servicechains", other);
+    lab.until("it is in charge", || server.get("servicechains", "ns", "c")["status"]["observedGeneration"] == 2);
+    assert_eq!((lab.flows(), lab.ports("br-sfc")), (flows, ports));
 }

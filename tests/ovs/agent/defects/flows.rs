@@ -46,7 +46,16 @@ fn d15_what_the_switch_refuses_is_told_and_asked_for_again() {
     // A table that takes no more.
     let full = "flow_tables:0=@full";
     lab.switch.vsctl(&[
-        "--id=@full", "create", "Flow_Table", "flow_limit=2", "overflow_policy=refuse", "--", "set", "bridge", "br-sfc", full,
+        "--id=@full",
+        "create",
+        "Flow_Table",
+        "flow_limit=2",
+        "overflow_policy=refuse",
+        "--",
+        "set",
+        "bridge",
+        "br-sfc",
+        full,
     ]);
     lab.put("other", &[chain("d", &[&["vf2", "vf3"]])]);
     lab.until_condition_of("chains", "d", "ServiceChainReconciled", "False/BundleRejected");

@@ -81,7 +81,10 @@ fn d23_the_mtu_is_asked_for_and_a_refusal_is_told() {
     lab.put("all", &[physical("p0"), vf(1), chain("c", &[&["p0", "vf1"]])]);
     let _agent = lab.agent_with(&["--mtu", "9000"]);
     lab.until_condition_of("interfaces", "vf1", "MTUApplied", "True/Success");
-    assert_eq!((lab.get("interface", "pf0vf1", "mtu"), lab.get("interface", "pf0vf1", "mtu_request")), ("9000".into(), "9000".into()));
+    assert_eq!(
+        (lab.get("interface", "pf0vf1", "mtu"), lab.get("interface", "pf0vf1", "mtu_request")),
+        ("9000".into(), "9000".into())
+    );
     lab.until_condition_of("interfaces", "p0", "MTUApplied", "False/MTURefused");
     lab.until_condition_of("interfaces", "p0", "Ready", "False/MTURefused");
     let message = lab.message_of("interfaces", "p0", "MTUApplied");
@@ -201,7 +204,10 @@ fn d29_a_port_that_was_made_anew_is_as_it_must_be_again() {
     lab.until("it is told", || log().contains("DriftRepaired") && log().contains("pf0vf1"));
     lab.until_condition("Ready", "True/Success");
     assert!(lab.are_connected("p0", "pf0vf1"));
-    assert_eq!((lab.get("interface", "p0", "mtu"), lab.get("interface", "pf0vf1", "mtu")), ("9000".into(), "9000".into()));
+    assert_eq!(
+        (lab.get("interface", "p0", "mtu"), lab.get("interface", "pf0vf1", "mtu")),
+        ("9000".into(), "9000".into())
+    );
     // It happens while nobody looks, and nothing asks for the ports any more: they are still known for what they are.
     drop(agent);
     for port in ["p0", "pf0vf1"] {

@@ -110,7 +110,8 @@ fn d22_a_vlan_of_nothing_is_no_success() {
 fn d26_a_chain_learns_so_many_addresses_and_no_more() {
     let lab = Lab::start(&["br-sfc"]);
     let ports: Vec<_> = (0..8).map(vf).collect();
-    let switches = [chain("c", &[&["vf0", "vf1", "vf2"]]), chain("d", &[&["vf3", "vf4", "vf5"]]), chain("e", &[&["vf6", "vf7"]])];
+    let switches =
+        [chain("c", &[&["vf0", "vf1", "vf2"]]), chain("d", &[&["vf3", "vf4", "vf5"]]), chain("e", &[&["vf6", "vf7"]])];
     lab.put("all", &[&ports[..], &switches].concat());
     let _agent = lab.agent();
     lab.until_condition("Ready", "True/Success");
@@ -163,7 +164,9 @@ fn d27_a_chain_that_changes_is_never_without_its_flows() {
     let seen = lab.switch.path("seen");
     let socket = format!("unix:{}", lab.switch.path("br-sfc.mgmt").display());
     let mut watch = Command::new("setpriv");
-    watch.args(["--pdeathsig", "KILL", "ovs-ofctl", "monitor", &socket, "watch:"]).env("OVS_RUNDIR", lab.switch.path(""));
+    watch
+        .args(["--pdeathsig", "KILL", "ovs-ofctl", "monitor", &socket, "watch:"])
+        .env("OVS_RUNDIR", lab.switch.path(""));
     let out = fs::File::create(&seen).unwrap();
     // What is there goes to the one, what happens to the other.
     let mut watch = watch.stdout(out.try_clone().unwrap()).stderr(out).stdin(Stdio::null()).spawn().unwrap();
