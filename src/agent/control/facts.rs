@@ -8,10 +8,14 @@ use super::{Bridge, Control, locked};
 use crate::agent::api::Key;
 use crate::agent::crd::node::{Conflict, NodeStatus, Trouble};
 use crate::agent::desired::{DesiredChain, Problem};
+use crate::agent::observed::Observed;
 use crate::agent::plan::{Found, PortChange};
 use crate::agent::status::{self, Facts, FlowFacts};
 use crate::agent::writer::documents::Target;
 use crate::agent::writer::events::Happening;
+
+/// Key of `external_ids` by which DPF's CNI finds the ports of a pod's interface on the bridge of HBN.
+const HBN_NETDEV: &str = "hbn_netdev";
 
 impl Control {
     /// What the node says now.
@@ -29,6 +33,7 @@ impl Control {
             version: env!("CARGO_PKG_VERSION"),
             bridge: &self.settings.bridge,
             desired: &self.desired,
+            asked_cfg: self.asked_cfg,
             observed: away.as_ref().map_or(Ok(&self.observed), Err),
             interfaces: &self.interfaces(),
             chains: &self.plan.chains,
@@ -113,6 +118,7 @@ impl Control {
                 conflicts.push(Conflict { kind: "port".to_owned(), name, message: problem.message.clone() });
             }
         }
+        conflicts.extend(taken_for_one(&self.observed));
         conflicts
     }
 
@@ -148,6 +154,23 @@ impl Control {
             warning: true,
         }
     }
+}
+
+/// Ports of the CNI that it takes for one: on the way to HBN it knows them by the name of the pod's interface alone, and when
+/// the next pod comes it takes all of them away.
+fn taken_for_one(observed: &Observed) -> impl Iterator<Item = Conflict> {
+    let mut by_name: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (port, interface) in &observed.interfaces {
+        if let Some(name) = interface.external_ids.get(HBN_NETDEV).filter(|name| !name.is_empty()) {
+            by_name.entry(name).or_default().push(port);
+        }
+    }
+    by_name.into_iter().filter(|(_, ports)| ports.len() > 1).map(|(name, ports)| {
+        let message = format!(
+            "are of interfaces called `{name}` of several pods; the CNI will take all of them away for the next"
+        );
+        Conflict { kind: "port".to_owned(), name: ports.join(", "), message }
+    })
 }
 
 fn trouble(place: &str, message: &str) -> Trouble {

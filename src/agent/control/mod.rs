@@ -149,6 +149,8 @@ pub struct Control {
     singly: bool,
     /// The `next_cfg` that ovs-vswitchd has to reach, and until when that is waited for.
     acts: Option<(i64, Duration)>,
+    /// The `next_cfg` of the latest transaction of ours.
+    asked_cfg: i64,
     /// Ports that were as they must be, since when nothing but the switch has changed.
     settled: Option<Settled>,
     audited: Duration,
@@ -193,6 +195,7 @@ impl Control {
             refused_flows: BTreeMap::new(),
             singly: false,
             acts: None,
+            asked_cfg: 0,
             settled: None,
             audited: Duration::ZERO,
             steps: Vec::new(),

@@ -87,7 +87,8 @@ impl Control {
         self.busy = false;
         match answer {
             Ok(()) => {
-                self.acts = Some((self.observed.system.next_cfg, now + ACTS_WITHIN));
+                self.asked_cfg = self.observed.system.next_cfg;
+                self.acts = Some((self.asked_cfg, now + ACTS_WITHIN));
                 if let Some(note) = self.port_drift() {
                     effects.push(Effect::Tell(self.happening("DriftRepaired", note)));
                 }

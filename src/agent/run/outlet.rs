@@ -164,7 +164,7 @@ async fn walk(writer: Writer, mut due: watch::Receiver<Vec<Step>>, problems: wat
             let mut refused = Problems::new();
             for step in &steps {
                 if let Err(problem) = writer.take(step).await {
-                    refused.insert(format!("{step:?}"), problem);
+                    refused.insert(step.to_string(), problem);
                 }
             }
             let well = refused.is_empty();

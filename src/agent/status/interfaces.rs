@@ -137,7 +137,8 @@ fn reconciled(placed: &Placed, found: Option<&Result<Found, Problem>>, facts: &F
         (Ok(_), Some(Err(problem))) if !OF_DEVICE.contains(&problem.reason) => {
             Aspect::fails(RECONCILED, problem.clone())
         }
-        (Ok(observed), _) if observed.system.cur_cfg < observed.system.next_cfg => {
+        // A change of somebody else says nothing about this one. A database that began anew counts from the beginning.
+        (Ok(observed), _) if observed.system.cur_cfg < facts.asked_cfg.min(observed.system.next_cfg) => {
             let message = "the switch has not acted on the latest change yet";
             Aspect::unknown(RECONCILED, Problem::new("Pending", message))
         }

@@ -118,6 +118,46 @@ fn d16_ports_that_are_gone_or_there_twice_are_named() {
     assert_eq!(lab.flows(), [""; 0]);
 }
 
+/// D16, of pods whose port is on the bridge of HBN: a pair of patches leads from there.
+#[test]
+fn d16_pods_on_the_bridge_of_hbn_are_told_apart() {
+    let lab = Lab::start(&["br-sfc", "br-hbn"]);
+    let make = |port: &str, pod: &str| {
+        let (far, near) = (format!("p{port}brhbn"), format!("p{port}brsfc"));
+        lab.add_port_of_cni("br-hbn", port, &[&format!("external_ids:dpf-id=ns/{pod}/app_sf")]);
+        let ids = ["external_ids:hbn_netdev=app_sf", &format!("external_ids:hbn_rep_ofport={port}")];
+        for (bridge, here, there, ids) in
+            [("br-hbn", &far, &near, &ids[..]), ("br-sfc", &near, &far, &["external_ids:dpf-id=app_sf"])]
+        {
+            let peer = format!("options:peer={there}");
+            let mut arguments = vec!["add-port", bridge, here, "--", "set", "interface", here, "type=patch", &peer];
+            arguments.extend(ids);
+            lab.switch.vsctl(&arguments);
+        }
+    };
+    make("sf1", "app-1");
+    let chains = [chain("c", &[&["p0", "app"]]), chain("d", &[&["p1", "web"]])];
+    let pods = [pod("app-1", "app", "Running", true), pod("web-1", "web", "Running", true)];
+    let ports = [physical("p0"), physical("p1"), service("app"), service("web")];
+    lab.put("all", &[&ports[..], &chains, &pods].concat());
+    let _agent = lab.agent();
+    lab.until_condition_of("chains", "c", "Ready", "True/Success");
+    assert!(lab.are_connected("p0", "psf1brsfc"));
+    lab.until_condition_of("chains", "d", "PortsResolved", "False/PortNotReady");
+    // A pod of another service comes, whose interface has the same name.
+    make("sf2", "web-1");
+    lab.until("both are wired", || lab.are_connected("p0", "psf1brsfc") && lab.are_connected("p1", "psf2brsfc"));
+    let conflicts = || lab.node()["status"]["conflicts"].to_string();
+    lab.until("that is told", || conflicts().contains("psf1brhbn, psf2brhbn"));
+    // The clean-up.
+    for port in ["sf1", "psf1brhbn", "psf1brsfc"] {
+        lab.switch.vsctl(&["del-port", port]);
+    }
+    lab.until_condition_of("chains", "c", "PortsResolved", "False/PortNotReady");
+    lab.until("nothing is told of them any more", || conflicts() == "null");
+    lab.until_flows_are_of(&["p1", "psf2brsfc"]);
+}
+
 /// D18: what objects of other nodes ask for is wanted here too, so that nothing goes when an object moves.
 #[test]
 fn d18_objects_of_other_nodes_ask_for_nothing_here() {
