@@ -184,7 +184,7 @@ fn each_kind_has_its_rows_and_its_flows_and_leaves_none() {
     ];
     for (object, port, own) in cases {
         let kind = object["spec"]["interfaceType"].clone();
-        lab.put("x", &[object.clone()]);
+        lab.put("x", std::slice::from_ref(&object));
         lab.put("chain", &[chain("c", &[&["x", "vf9"]])]);
         lab.until("the flows are there", || {
             let between = |one: &str, other: &str| format!("priority=40,in_port={one} actions=output:{other}");
