@@ -250,7 +250,12 @@ impl Control {
     fn take_database(&mut self, now: Duration, database: Database) {
         let held = database.connected && database.lock == Lock::Held;
         match (held, self.away_since) {
-            (true, _) => self.away_since = None,
+            // The agent before may have asked for something.
+            (true, Some(_)) => {
+                self.away_since = None;
+                self.acts = Some((database.observed.system.next_cfg, now + ACTS_WITHIN));
+            }
+            (true, None) => {}
             (false, None) => {
                 self.away_since = Some(now);
                 self.settled = None;
@@ -378,7 +383,7 @@ impl Control {
             return;
         }
         self.finalizers(effects);
-        if self.change_ports(now, effects) || self.wait_for_acting(now) || self.change_flows(now, effects) {
+        if self.wait_for_acting(now) || self.change_ports(now, effects) || self.change_flows(now, effects) {
             return;
         }
         self.settle(now, effects);
@@ -444,10 +449,11 @@ impl Control {
         true
     }
 
-    /// Ports have their numbers once ovs-vswitchd has acted; then the flows are planned.
+    /// Ports have their numbers once ovs-vswitchd has acted; then the flows are planned. And a port that goes has to be gone before
+    /// one of its name is made on another bridge: where ovs-vswitchd (3.1) sees both at once, it leads a patch nowhere.
     fn wait_for_acting(&mut self, now: Duration) -> bool {
         let Some((next, until)) = self.acts else { return false };
-        if self.observed.system.cur_cfg >= next || now >= until || self.bridge != Bridge::Open {
+        if self.observed.system.cur_cfg >= next || now >= until {
             self.acts = None;
             return false;
         }
