@@ -142,6 +142,11 @@ impl Switch {
         Connection::open(&self.path(&format!("{bridge}.mgmt")), Times::default()).await.unwrap()
     }
 
+    /// `STOP`, `CONT` …
+    pub(crate) fn signal_vswitchd(&self, name: &str) {
+        said(Command::new("kill").args([&format!("-{name}"), &self.vswitchd.id().to_string()]));
+    }
+
     pub(crate) fn kill_vswitchd(&mut self) {
         self.vswitchd.kill().unwrap();
         self.vswitchd.wait().unwrap();

@@ -113,10 +113,12 @@ impl Control {
         true
     }
 
-    /// Ports have their numbers once ovs-vswitchd has acted; then the flows are planned, and the next ports asked for.
+    /// Ports have their numbers once ovs-vswitchd has acted; then the flows are planned, and the next ports asked for. And a port that
+    /// goes has to be gone before one of its name is made on another bridge: where ovs-vswitchd (3.1) sees both at once, it leads a
+    /// patch nowhere.
     fn wait_for_acting(&mut self, now: Duration) -> bool {
         let Some((next, until)) = self.acts else { return false };
-        if self.observed.system.cur_cfg >= next || now >= until || self.bridge != Bridge::Open {
+        if self.observed.system.cur_cfg >= next || now >= until {
             self.acts = None;
             return false;
         }

@@ -27,7 +27,12 @@ impl Control {
     pub(super) fn take_database(&mut self, now: Duration, database: Database) {
         let held = database.connected && database.lock == Lock::Held;
         match (held, self.away_since) {
-            (true, _) => self.away_since = None,
+            // The agent before may have asked for something.
+            (true, Some(_)) => {
+                self.away_since = None;
+                self.acts = Some((database.observed.system.next_cfg, now + ACTS_WITHIN));
+            }
+            (true, None) => {}
             (false, None) => {
                 self.away_since = Some(now);
                 self.settled = None;

@@ -1,6 +1,8 @@
 //! What each kind of interface is on the switch: rows, flows, status, and nothing when it is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::thread::sleep;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -320,4 +322,41 @@ fn tags_come_off_on_the_way_in_and_on_on_the_way_out() {
     lab.until_flows(0);
     lab.put("ports", &[vlan("v100", "p0", 100)]);
     lab.until_condition_of("interfaces", "v100", "Ready", "False/ParentNotFound");
+}
+
+#[test]
+fn a_patch_that_moves_to_another_bridge_leads_there() {
+    let lab = Lab::start(&["br-sfc", "br-ovn", "br-ex"]);
+    for (bridge, port) in [("br-ovn", "inner"), ("br-ex", "outer")] {
+        lab.switch.add_ports(bridge, &[port]);
+        lab.switch.ofctl("add-flow", bridge, &["actions=NORMAL"]);
+    }
+    lab.put("all", &[vf(9), chain("c", &[&["x", "vf9"]])]);
+    let move_to = |bridge: &str| lab.put("x", &[of("patch", json!({"peerBridge": bridge, "peerPatchName": "far"}))]);
+    move_to("br-ex");
+    let agent = lab.agent();
+    let mut agents = vec![agent];
+    let leads_to = |port: &str| {
+        lab.until_condition("Ready", "True/Success");
+        lab.until(&format!("it leads to {port}"), || lab.traced("pf0vf9", "").split(',').any(|to| to == port));
+    };
+    leads_to("outer");
+    for (bridge, port, before) in [("br-ovn", "inner", "br-ex"), ("br-ex", "outer", "br-ovn")].repeat(3) {
+        // ovs-vswitchd is busy: it could see at once what is asked for one after the other.
+        lab.switch.signal_vswitchd("STOP");
+        move_to(bridge);
+        lab.until("it is gone from there", || !lab.ports(before).contains(&"far".to_owned()));
+        // And the agent that asked for the first is not that which asks for the second.
+        drop(agents.pop());
+        agents.push(lab.agent());
+        for _ in 0..30 {
+            sleep(Duration::from_millis(10));
+            if lab.ports(bridge).contains(&"far".to_owned()) {
+                break;
+            }
+        }
+        lab.switch.signal_vswitchd("CONT");
+        lab.until("it is made here", || lab.ports(bridge).contains(&"far".to_owned()));
+        leads_to(port);
+    }
 }

@@ -89,6 +89,7 @@ fn vlans_of_an_uplink_are_apart_from_each_other_and_from_what_has_no_tag() {
     assert!(blue.reaches_none(&[&red, &plain, vf1, vf3, vf4]));
     assert!(plain.reaches_none(&[&red, &blue, vf1, vf2, vf4]));
     // The switch that learns, with a tag on one side.
+    assert!(vf1.reaches(&red) && red.reaches(vf1));
     let heard = vf4.received();
     assert!(vf1.pinging(&["-i", "0.005", "-c", "200"], &red.address).answered().len() > 190);
     assert_eq!(vf4.received(), heard, "packets between the others");
