@@ -4,6 +4,7 @@ mod cluster;
 mod faults;
 mod figures;
 mod look;
+mod metrics;
 mod objects;
 mod ownership;
 
@@ -61,7 +62,8 @@ impl Lab {
     fn command(&self, verb: &str, status: Option<&Path>) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_dpu-agent"), verb]);
-        command.env("DPU_AGENT_PORT_TYPE", "dummy");
+        // Agents of other tests listen at the same time.
+        command.env("DPU_AGENT_PORT_TYPE", "dummy").env("DPU_AGENT_LISTEN", "127.0.0.1:0");
         command.args(["--node", "w", "--ovsdb", &self.switch.endpoint()]);
         let objects = if matches!(verb, "status" | "trace") { "--objects" } else { "--from" };
         command.arg("--ovs-rundir").arg(self.switch.path("")).arg(objects).arg(self.from.path());

@@ -9,6 +9,8 @@
 
 mod attempts;
 mod facts;
+mod figures;
+mod readiness;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +21,7 @@ use self::attempts::Attempts;
 use super::crd::node::Conflict;
 use super::desired::{self, Desired, OWNER, Problem, Settings};
 use super::flow::Flow;
+use super::metrics::Tallies;
 use super::observed::Observed;
 use super::openflow::{FlowEntry, FlowMod};
 use super::ops::{self, Asked, LOCK};
@@ -146,6 +149,11 @@ pub struct Control {
     acts: Option<(i64, Duration)>,
     /// Ports that were as they must be, since when nothing but the switch has changed.
     settled: Option<Settled>,
+    /// The switch was as it must be once, and was read back.
+    synced: bool,
+    /// Since when the objects ask for something that the switch may not have yet.
+    wanted_since: Option<Duration>,
+    tallies: Tallies,
     audited: Duration,
     steps: Vec<Step>,
     /// Conflicts that people know of.
@@ -189,6 +197,9 @@ impl Control {
             singly: false,
             acts: None,
             settled: None,
+            synced: false,
+            wanted_since: None,
+            tallies: Tallies::default(),
             audited: Duration::ZERO,
             steps: Vec::new(),
             told: BTreeSet::new(),
@@ -219,7 +230,7 @@ impl Control {
     pub fn step(&mut self, now: Duration, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::Given(given) => self.take_given(given),
+            Input::Given(given) => self.take_given(now, given),
             Input::Database(database) => self.take_database(now, database),
             Input::BridgeOpened => {
                 self.bridge = Bridge::Open;
@@ -238,13 +249,18 @@ impl Control {
         effects
     }
 
-    fn take_given(&mut self, given: Given) {
+    fn take_given(&mut self, now: Duration, given: Given) {
         if self.given.snapshot != given.snapshot || self.given.complete != given.complete {
             self.settled = None;
             self.forget_refusals();
         }
+        let first = given.complete && !self.given.complete;
         self.given = given;
-        self.desired = desired::desired(&self.given.snapshot, &self.settings);
+        let desired = desired::desired(&self.given.snapshot, &self.settings);
+        if self.given.complete && (first || self.desired != desired) {
+            self.wanted_since.get_or_insert(now);
+        }
+        self.desired = desired;
     }
 
     fn take_database(&mut self, now: Duration, database: Database) {
@@ -271,6 +287,10 @@ impl Control {
         }
         // The rows are kept once, beside the flows.
         self.database = Database { connected, lock, error, observed: Observed::default() };
+        if self.is_locked_out() {
+            // The other agent's work is not timed.
+            self.wanted_since = None;
+        }
     }
 
     fn bridge_closed(&mut self, now: Duration, error: String) {
@@ -293,10 +313,12 @@ impl Control {
 
     fn transacted(&mut self, now: Duration, answer: Result<(), Refusal>, effects: &mut Vec<Effect>) {
         self.busy = false;
+        self.tallies.transactions.count(&answer);
         match answer {
             Ok(()) => {
                 self.acts = Some((self.observed.system.next_cfg, now + ACTS_WITHIN));
-                if let Some(note) = self.port_drift() {
+                if let Some((count, note)) = self.port_drift() {
+                    self.tallies.ports_repaired += count;
                     effects.push(Effect::Tell(self.happening("DriftRepaired", note)));
                 }
             }
@@ -320,10 +342,12 @@ impl Control {
 
     fn replaced(&mut self, answer: Result<(), Refusal>, effects: &mut Vec<Effect>) {
         self.busy = false;
+        self.tallies.bundles.count(&answer);
         match answer {
             Ok(()) => {
                 self.stale = true;
-                if let Some(note) = self.flow_drift() {
+                if let Some((count, note)) = self.flow_drift() {
+                    self.tallies.flows_repaired += count;
                     effects.push(Effect::Tell(self.happening("DriftRepaired", note)));
                 }
             }
@@ -482,12 +506,26 @@ impl Control {
             let there = |name: &&String| self.observed.ports.contains_key(*name);
             let ports = self.desired.ports.keys().filter(there).cloned().collect();
             self.settled = Some(Settled { ports, rows_changed: false });
+            self.note_as_wanted(now);
         }
         if self.bridge == Bridge::Open {
             self.wake_at(self.audited + self.audit);
         }
         self.tell_conflicts(effects);
         self.report_after_grace(now, effects);
+    }
+
+    /// Without a bridge nothing was read back, and an object that has to be held has no port yet.
+    fn note_as_wanted(&mut self, now: Duration) {
+        if self.bridge != Bridge::Open {
+            return;
+        }
+        self.synced = true;
+        if !self.steps.iter().any(|step| matches!(step, Step::Hold(_)))
+            && let Some(since) = self.wanted_since.take()
+        {
+            self.tallies.reconciled.observe(now.saturating_sub(since));
+        }
     }
 
     fn tell_conflicts(&mut self, effects: &mut Vec<Effect>) {

@@ -11,7 +11,7 @@ use crate::server::Server;
 const FINALIZER: &str = "svc.dpu.nvidia.com/ServiceInterface-finalizer";
 
 /// Serves on a thread of its own, so that a test may wait.
-fn serve() -> Server {
+pub(super) fn serve() -> Server {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -23,7 +23,7 @@ fn serve() -> Server {
     receiver.recv().unwrap()
 }
 
-fn agent(lab: &Lab, server: &Server) -> Agent {
+pub(super) fn agent(lab: &Lab, server: &Server) -> Agent {
     let config = lab.switch.path("kubeconfig");
     let text = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "c",
@@ -45,11 +45,16 @@ fn agent(lab: &Lab, server: &Server) -> Agent {
     ]);
     command.args(["--ovsdb", &lab.switch.endpoint()]).arg("--ovs-rundir").arg(lab.switch.path(""));
     let log = fs::File::create(lab.switch.path("agent.log")).unwrap();
-    command.env("KUBECONFIG", config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command
+        .env("KUBECONFIG", config)
+        .env("DPU_AGENT_LISTEN", "127.0.0.1:0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log);
     Agent(command.spawn().unwrap())
 }
 
-fn with_uid(mut object: Value) -> Value {
+pub(super) fn with_uid(mut object: Value) -> Value {
     object["metadata"]["uid"] = json!(format!("uid-{}", object["metadata"]["name"].as_str().unwrap()));
     object["metadata"]["generation"] = json!(1);
     object
