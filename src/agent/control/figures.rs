@@ -12,17 +12,17 @@ use crate::agent::metrics::{Chain, Figures, Interface};
 use crate::agent::ovsdb::session::Lock;
 use crate::agent::status::{self, READY, conditions, interfaces::PORT_UP};
 
+/// Name and bridge of a port, by the interface it is for.
+type Meant<'m> = BTreeMap<&'m str, (&'m str, &'m str)>;
+
 impl Control {
     /// What is known at the moment.
     #[must_use]
     pub fn figures(&self) -> Figures {
         let (reached, (interfaces, chains)) =
             self.with_facts(&[], |facts| (facts.observed.is_ok(), status::entries(facts)));
-        let judged = interfaces.iter().filter(|entry| !status::is_of_other(&entry.conditions));
         Figures {
-            interfaces: judged
-                .map(|entry| (key(&entry.namespace, &entry.name), self.interface(entry, reached)))
-                .collect(),
+            interfaces: self.interface_figures(&interfaces, reached),
             chains: self.chain_figures(&chains),
             wanted: self.plan.wanted.clone(),
             database: self.database.connected,
@@ -35,22 +35,33 @@ impl Control {
         }
     }
 
-    fn interface(&self, entry: &InterfaceEntry, reached: bool) -> Interface {
+    fn interface_figures(&self, entries: &[InterfaceEntry], reached: bool) -> BTreeMap<Key, Interface> {
+        let ids: BTreeMap<&Key, &str> =
+            self.desired.interfaces.iter().map(|one| (&one.interface.meta.key, &*one.interface.id)).collect();
+        // The port that will be its port, where it has none yet; of a patch the end on our bridge.
+        let ports = self.desired.ports.iter().map(|(name, port)| (&*port.owner, (&**name, &*port.bridge)));
+        let (ours, others): (Vec<_>, Vec<_>) = ports.partition(|(_, (_, bridge))| *bridge == self.settings.bridge);
+        let meant: Meant<'_> = others.into_iter().chain(ours).collect();
+        let judged = entries.iter().filter(|entry| !status::is_of_other(&entry.conditions));
+        let figures = |entry: &InterfaceEntry| {
+            let key = Key::new(&entry.namespace, &entry.name);
+            let id = ids.get(&key).copied().unwrap_or_default();
+            let interface = self.interface(entry, id, &meant, reached);
+            (key, interface)
+        };
+        judged.map(figures).collect()
+    }
+
+    fn interface(&self, entry: &InterfaceEntry, id: &str, meant: &Meant<'_>, reached: bool) -> Interface {
         let known = entry.details.port.as_ref();
-        let id = |key: &Key| key.namespace == entry.namespace && key.name == entry.name;
-        let placed = self.desired.interfaces.iter().find(|placed| id(&placed.interface.meta.key));
-        // The port that will be its port, where it has none yet.
-        let meant = placed.and_then(|placed| {
-            let own = self.desired.ports.iter().filter(|(_, port)| port.owner == placed.interface.id);
-            own.max_by_key(|(_, port)| port.bridge == self.settings.bridge)
-        });
-        let found = placed.and_then(|placed| self.plan.interfaces.get(&placed.interface.id)?.as_ref().ok());
+        let meant = meant.get(id);
+        let found = self.plan.interfaces.get(id).and_then(|found| found.as_ref().ok());
         let whole = found.filter(|found| found.member.vlan.is_none() && self.bridge == Bridge::Open);
-        let port = known.map(|port| port.name.clone()).or(meant.map(|(name, _)| name.clone()));
-        let bridge = known.and_then(|port| port.bridge.clone()).or(meant.map(|(_, port)| port.bridge.clone()));
+        let port = known.map(|port| &*port.name).or(meant.map(|(name, _)| *name));
+        let bridge = known.and_then(|port| port.bridge.as_deref()).or(meant.map(|(_, bridge)| *bridge));
         Interface {
-            port: port.unwrap_or_default(),
-            bridge: bridge.unwrap_or_default(),
+            port: port.unwrap_or_default().to_owned(),
+            bridge: bridge.unwrap_or_default().to_owned(),
             ofport: whole.map(|found| found.member.ofport),
             up: match of(&entry.conditions, PORT_UP) {
                 // There is no port to look at: it carries nothing.
@@ -66,7 +77,7 @@ impl Control {
             self.desired.chains.iter().map(|chain| (&chain.meta.key, chain.cookie)).collect();
         let count = |number: i64| usize::try_from(number).unwrap_or_default();
         let chain = |entry: &ChainEntry| {
-            let key = key(&entry.namespace, &entry.name);
+            let key = Key::new(&entry.namespace, &entry.name);
             let flows = entry.details.flows.as_ref();
             let chain = Chain {
                 cookie: *cookies.get(&key)?,
@@ -79,10 +90,6 @@ impl Control {
         };
         entries.iter().filter_map(chain).collect()
     }
-}
-
-fn key(namespace: &str, name: &str) -> Key {
-    Key::new(namespace, name)
 }
 
 /// What a condition says; nothing where there is none.

@@ -175,3 +175,55 @@ fn response(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Ful
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A desk, what is asked there, and a pulse that beat last so many seconds ago.
+    fn desk(silent: u64) -> (Answers, mpsc::Receiver<Question>, watch::Sender<Pulse>) {
+        let (pulse, beats) = watch::channel(Pulse { turned: Duration::from_secs(1), awaits: None });
+        let (questions, asked) = mpsc::channel(4);
+        let begin = Instant::now().checked_sub(Duration::from_secs(1 + silent)).unwrap();
+        (Answers::new(Desk { begin, pulse: beats, questions }), asked, pulse)
+    }
+
+    async fn get(answers: &Answers, path: &str) -> (u16, String) {
+        use http_body_util::BodyExt as _;
+        let response = answers.answer(&Request::get(path).body(()).unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        (status, String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_main_loop_that_is_stuck_is_told_and_waited_for_by_nobody() {
+        let (answers, _asked, pulse) = desk(31);
+        let (status, said) = get(&answers, "/healthz").await;
+        assert!(status == 500 && said.starts_with("[-]loop failed: the main loop has not turned for 31 s"), "{said}");
+        for path in ["/readyz", "/metrics"] {
+            let (status, said) = get(&answers, path).await;
+            assert!(status == 503 && said.contains("does not answer"), "{path}: {said}");
+        }
+        pulse.send_modify(|pulse| pulse.turned = Duration::from_secs(31));
+        assert_eq!(get(&answers, "/healthz").await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn who_asks_at_the_same_time_gets_the_same_page() {
+        let (answers, mut asked, _pulse) = desk(0);
+        let counted = tokio::spawn(async move {
+            let mut count = 0;
+            while let Some(question) = asked.recv().await {
+                count += 1;
+                if let Question::Figures(asker) = question {
+                    asker.send((Figures::default(), None)).unwrap();
+                }
+            }
+            count
+        });
+        let pages = tokio::join!(get(&answers, "/metrics"), get(&answers, "/metrics"));
+        assert!(pages.0 == pages.1 && pages.0.1.contains("dpu_agent_build_info"), "{pages:?}");
+        drop(answers);
+        assert_eq!(counted.await.unwrap(), 1);
+    }
+}

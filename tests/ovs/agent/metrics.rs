@@ -16,14 +16,14 @@ use super::{Agent, Lab, chain, cluster, physical, vf};
 use crate::exposition::{self, Samples};
 
 /// Status, head and body.
-struct Answer {
-    status: u16,
+pub(super) struct Answer {
+    pub(super) status: u16,
     head: String,
-    body: String,
+    pub(super) body: String,
 }
 
 /// Where the agent that was started last answers.
-fn address(lab: &Lab) -> SocketAddr {
+pub(super) fn address(lab: &Lab) -> SocketAddr {
     let log = || fs::read_to_string(lab.switch.path("agent.log")).unwrap();
     let found = || {
         log().lines().find_map(|line| line.strip_prefix("metrics and health at ")?.split_once("://")?.1.parse().ok())
@@ -53,7 +53,7 @@ fn ask(address: SocketAddr, method: &str, path: &str) -> Answer {
     answer(connect(address), &format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
 }
 
-fn get(address: SocketAddr, path: &str) -> Answer {
+pub(super) fn get(address: SocketAddr, path: &str) -> Answer {
     ask(address, "GET", path)
 }
 
@@ -238,6 +238,20 @@ fn an_api_server_that_is_away_is_mentioned_and_no_more() {
     server.away(true);
     until_ready(&lab, address, 200, "[+]objects ok, but ");
     lab.until("the problem is counted", || figures(address)["dpu_agent_source_problems"] >= 1.0);
+}
+
+/// The main loop turns although nothing happens: asking for the health alone does not wake it.
+#[test]
+fn an_agent_with_nothing_to_do_is_alive() {
+    let lab = Lab::start(&["br-sfc"]);
+    let agent = lab.agent();
+    let address = address(&lab);
+    until_ready(&lab, address, 200, "[+]synced ok");
+    let ticks = agent.ticks();
+    std::thread::sleep(Duration::from_secs(33));
+    println!("at rest for 33 s: {} clock ticks of 10 ms", agent.ticks() - ticks);
+    let alive = get(address, "/healthz");
+    assert_eq!(alive.status, 200, "{}", alive.body);
 }
 
 #[test]
