@@ -1,9 +1,10 @@
 //! What is done next. PURE.
 //!
 //! In: [`Input`]s, each with the time since the beginning: objects, the database's rows, the bridge's flows, answers. Out:
-//! [`Effect`]s, of which one that waits for an answer is under way at a time, and on request a status. The order is: one
-//! transaction for what the database lacks; until ovs-vswitchd has acted on it; one bundle for what the flows lack; the flows read
-//! back; the same again until nothing is lacking. Nothing is changed before every kind of object is known, nor without the lock.
+//! [`Effect`]s, of which one that waits for an answer is under way at a time, and on request a status, figures and readiness. The
+//! order is: one transaction for what the database lacks; until ovs-vswitchd has acted on it; one bundle for what the flows lack;
+//! the flows read back; the same again until nothing is lacking. Nothing is changed before every kind of object is known, nor
+//! without the lock.
 //!
 //! What the switch refuses of one port or one chain is left out of what is asked for the others, until something changes.
 

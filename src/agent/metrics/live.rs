@@ -29,7 +29,7 @@ pub struct LiveChain {
     pub installed: usize,
     /// Flows that the switch has made of what it saw.
     pub learned: usize,
-    /// Packets that came in by a port of the chain since the agent began to read.
+    /// Packets that came in by a port of the chain, from what its flows had counted when they were read first.
     pub packets: u64,
     /// Bytes of these.
     pub bytes: u64,
