@@ -99,12 +99,9 @@ pub async fn run(options: Options, say: Say) -> Result<(), Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut ended = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
-    let listener = listen::open(&options.listen).await?;
+    let listeners = listen::open(&options.listen).await?;
     let mut runner = Runner::start(options, say).await?;
-    if let Some(listener) = listener {
-        say(&format!("metrics and health at {listener}\n"));
-        tokio::spawn(listener.serve(runner.desk(), say));
-    }
+    listen::serve(listeners, runner.desk(), say);
     tokio::select! {
         () = runner.serve() => {}
         _ = ended.recv() => {}

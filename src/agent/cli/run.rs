@@ -24,9 +24,15 @@ pub(super) struct RunArgs {
     /// Seconds between readings of all flows that nothing else is the reason of
     #[arg(long, env = "DPU_AGENT_AUDIT", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
     audit: u64,
-    /// Where to answer /metrics, /healthz and /readyz over HTTP, or off; another address than this host's own needs a certificate
-    #[arg(long, env = "DPU_AGENT_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:61182")]
-    listen: Address,
+    /// Where to answer /metrics, /healthz and /readyz, with commas between, or off: plain HTTP on loopback, HTTPS elsewhere
+    #[arg(
+        long,
+        env = "DPU_AGENT_LISTEN",
+        value_name = "ADDRESS:PORT",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:61182"
+    )]
+    listen: Vec<Address>,
     /// Certificate to answer with over HTTPS, PEM; read again when it is renewed
     #[arg(long, env = "DPU_AGENT_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -48,7 +54,7 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Failure> {
         ovsdb: args.switch.ovsdb,
         rundir: args.switch.ovs_rundir,
         audit: Duration::from_secs(args.audit),
-        listen: Listen { address: args.listen, files },
+        listen: Listen { addresses: args.listen, files },
     };
     event_loop()?.block_on(run_agent(options, say))?;
     Ok(0)

@@ -1,10 +1,11 @@
 //! EDGE: answers who asks how the agent does, over HTTP.
 //!
-//! In: an [`Address`], a [`Desk`] of the main loop. Out: `/metrics`, `/healthz`, `/readyz`, and nothing else. Touches one socket,
+//! In: [`Address`]es, a [`Desk`] of the main loop. Out: `/metrics`, `/healthz`, `/readyz`, and nothing else. Touches its sockets,
 //! the timer, and the files of a certificate.
 //!
-//! Plain HTTP is for the host itself; who listens for the network has to have a certificate. Nobody is asked who he is: what is
-//! said is no secret to who may reach the port. Who asks is not trusted all the same: there are `MOST` connections, each of
+//! Plain HTTP is for the host itself, where the kubelet probes; the network is answered over TLS, so it takes a certificate. Both
+//! may be listened to. Nobody is asked who he is: what is
+//! said is no secret to who may reach the port. Who asks is not trusted all the same: an address has `MOST` connections, each of
 //! one request with a small head, and each ends after `WITHIN`; where one comes that is too many the oldest has to go, so that
 //! those who hold on to theirs keep nobody out.
 
@@ -33,7 +34,7 @@ pub use self::answers::{Desk, Question};
 use self::secure::Secure;
 use super::tls::Unusable;
 
-/// Connections at a time.
+/// Connections at a time, of each address.
 const MOST: usize = 16;
 /// What a connection may last, the handshake of TLS included.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -83,8 +84,8 @@ pub struct Files {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Options {
     /// Where to listen.
-    pub address: Address,
-    /// What to be known by; without it there is no TLS.
+    pub addresses: Vec<Address>,
+    /// What to be known by in the network.
     pub files: Option<Files>,
 }
 
@@ -126,25 +127,37 @@ impl fmt::Display for Listener {
     }
 }
 
-/// Begins to listen, where that is asked for. Who connects waits until [`Listener::serve`].
+/// Begins to listen, where that is asked for. Who connects waits until [`serve`].
 ///
 /// # Errors
 /// As [`Failure`] says.
-pub async fn open(options: &Options) -> Result<Option<Listener>, Failure> {
-    let Address::At(address) = options.address else { return Ok(None) };
-    if options.files.is_none() && !address.ip().to_canonical().is_loopback() {
-        return Err(Failure::Open(address));
+pub async fn open(options: &Options) -> Result<Vec<Listener>, Failure> {
+    let mut listeners = Vec::new();
+    for address in &options.addresses {
+        let Address::At(address) = *address else { continue };
+        let secure = match (address.ip().to_canonical().is_loopback(), &options.files) {
+            (true, _) => None,
+            (false, Some(files)) => Some(Secure::open(files.clone())?),
+            (false, None) => return Err(Failure::Open(address)),
+        };
+        let bound = async { TcpListener::bind(address).await.and_then(|socket| Ok((socket.local_addr()?, socket))) };
+        let (address, socket) = bound.await.map_err(|source| Failure::Bind { address, source })?;
+        listeners.push(Listener { socket, address, secure });
     }
-    let secure = options.files.clone().map(Secure::open).transpose()?;
-    let bound = async { TcpListener::bind(address).await.and_then(|socket| Ok((socket.local_addr()?, socket))) };
-    let (address, socket) = bound.await.map_err(|source| Failure::Bind { address, source })?;
-    Ok(Some(Listener { socket, address, secure }))
+    Ok(listeners)
+}
+
+/// Answers for as long as the program runs. All have the same to say.
+pub fn serve(listeners: Vec<Listener>, desk: Desk, say: fn(&str)) {
+    let answers = Arc::new(Answers::new(desk));
+    for listener in listeners {
+        say(&format!("metrics and health at {listener}\n"));
+        tokio::spawn(listener.serve(Arc::clone(&answers), say));
+    }
 }
 
 impl Listener {
-    /// Answers for as long as the program runs.
-    pub async fn serve(mut self, desk: Desk, say: fn(&str)) {
-        let answers = Arc::new(Answers::new(desk));
+    async fn serve(mut self, answers: Arc<Answers>, say: fn(&str)) {
         let mut open: VecDeque<AbortHandle> = VecDeque::new();
         loop {
             let Ok((stream, _)) = self.socket.accept().await else {
@@ -207,25 +220,26 @@ mod tests {
     #[tokio::test]
     async fn what_is_open_to_the_network_needs_a_certificate() {
         for text in ["0.0.0.0:0", "192.0.2.1:1", "[::]:0", "[::ffff:192.0.2.1]:1"] {
-            let options = Options { address: text.parse().unwrap(), files: None };
+            let options = Options { addresses: vec![text.parse().unwrap()], files: None };
             let failure = open(&options).await.unwrap_err();
             assert!(matches!(failure, Failure::Open(_)), "{failure}");
             assert!(failure.to_string().contains("--tls-cert FILE"), "{failure}");
         }
         for text in ["127.0.0.1:0", "127.9.9.9:0", "[::ffff:127.0.0.1]:0"] {
-            let options = Options { address: text.parse().unwrap(), files: None };
-            assert!(open(&options).await.unwrap().is_some(), "{text}");
+            let options = Options { addresses: vec![text.parse().unwrap()], files: None };
+            assert_eq!(open(&options).await.unwrap().len(), 1, "{text}");
         }
-        let none = Options { address: Address::Off, files: None };
-        assert!(open(&none).await.unwrap().is_none());
+        let none = Options { addresses: vec![Address::Off], files: None };
+        assert!(open(&none).await.unwrap().is_empty());
     }
 
     #[tokio::test]
     async fn an_address_that_is_taken_is_named() {
-        let options = Options { address: "127.0.0.1:0".parse().unwrap(), files: None };
-        let first = open(&options).await.unwrap().unwrap();
-        let failure = open(&Options { address: Address::At(first.address), files: None }).await.unwrap_err();
+        let options = Options { addresses: vec!["127.0.0.1:0".parse().unwrap()], files: None };
+        let first = open(&options).await.unwrap();
+        let taken = first[0].address;
+        let failure = open(&Options { addresses: vec![Address::At(taken)], files: None }).await.unwrap_err();
         let said = failure.to_string();
-        assert!(said.contains(&first.address.to_string()) && said.contains("--listen off"), "{said}");
+        assert!(said.contains(&taken.to_string()) && said.contains("--listen off"), "{said}");
     }
 }
