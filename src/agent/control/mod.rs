@@ -23,7 +23,7 @@ use super::crd::node::Conflict;
 use super::desired::{self, Desired, OWNER, Problem, Settings};
 use super::flow::Flow;
 use super::metrics::Tallies;
-use super::observed::Observed;
+use super::observed::{Observed, System};
 use super::openflow::{FlowEntry, FlowMod};
 use super::ops::{self, Asked, LOCK};
 use super::ovsdb::session::Lock;
@@ -516,9 +516,11 @@ impl Control {
         self.report_after_grace(now, effects);
     }
 
-    /// Without a bridge nothing was read back, and an object that has to be held has no port yet.
+    /// Without a bridge nothing was read back; ports that ovs-vswitchd has not acted on have no flows yet, and an object that has
+    /// to be held has no port.
     fn note_as_wanted(&mut self, now: Duration) {
-        if self.bridge != Bridge::Open {
+        let System { next_cfg, cur_cfg, .. } = self.observed.system;
+        if self.bridge != Bridge::Open || cur_cfg < next_cfg {
             return;
         }
         self.synced = true;

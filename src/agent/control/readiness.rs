@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{Bridge, Control, GRACE, locked};
 use crate::agent::health::{Check, Verdict, listed};
+use crate::agent::observed::System;
 use crate::agent::ovsdb::session::Lock;
 
 impl Control {
@@ -61,12 +62,14 @@ impl Control {
     }
 
     fn why_not_synced(&self) -> String {
-        let why = match (self.given.complete && self.away_since.is_none(), self.bridge == Bridge::Open, self.busy) {
-            (false, ..) => "the objects or the switch are not known yet",
-            (_, false, _) => "the flows cannot be read",
-            (_, _, true) => "the switch is being programmed",
-            (_, _, false) => "the switch is not as it was asked to be; it is asked again",
-        };
-        why.to_owned()
+        let System { next_cfg, cur_cfg, .. } = self.observed.system;
+        let reasons = [
+            (!self.given.complete || self.away_since.is_some(), "the objects or the switch are not known yet"),
+            (self.bridge != Bridge::Open, "the flows cannot be read"),
+            (self.busy, "the switch is being programmed"),
+            (cur_cfg < next_cfg, "ovs-vswitchd has not acted on the latest change yet"),
+        ];
+        let first = reasons.into_iter().find(|(holds, _)| *holds);
+        first.map_or("the switch is not as it was asked to be; it is asked again", |(_, why)| why).to_owned()
     }
 }
