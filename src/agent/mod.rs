@@ -7,8 +7,11 @@
 //! openflow::connection ─▶ flow::Flow ┴▶ observed ────┘
 //! ```
 //!
+//! Beside it `listen` answers who asks for `metrics` and `health`.
+//!
 //! In: the objects of a node, and the bytes of ovsdb-server and ovs-vswitchd. Out: typed values, requests as bytes, status. The same
-//! objects and the same switch give the same plan. PURE but for the modules named `connection`, `sources`, `writer`, `run` and `cli`.
+//! objects and the same switch give the same plan. PURE but for the modules named `connection`, `sources`, `writer`, `listen`, `process`,
+//! `tls`, `run` and `cli`.
 
 pub mod api;
 pub mod backoff;
@@ -20,16 +23,21 @@ pub mod devices;
 pub mod flow;
 pub mod flows;
 pub mod hash;
+pub mod health;
+pub mod listen;
+pub mod metrics;
 pub mod observed;
 pub mod openflow;
 pub mod ops;
 mod outbox;
 pub mod ovsdb;
 pub mod plan;
+mod process;
 pub mod run;
 pub mod sets;
 pub mod sources;
 pub mod status;
+pub mod tls;
 pub mod trace;
 pub mod unixctl;
 pub mod writer;

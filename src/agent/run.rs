@@ -19,6 +19,8 @@ use self::outlet::Outlet;
 use super::control::{Control, Database, Effect, Input, Refusal};
 use super::crd::node::NodeStatus;
 use super::desired::Settings;
+use super::health::{BEAT, Pulse};
+use super::listen::{self, Desk, Question};
 use super::observed::{MONITORED, Observed};
 use super::openflow::FlowFilter;
 use super::openflow::connection::{Connection, Error as FlowError};
@@ -62,6 +64,8 @@ pub struct Options {
     pub sysfs: PathBuf,
     /// How often the flows are read without a reason.
     pub audit: Duration,
+    /// Where metrics and health are asked for.
+    pub listen: listen::Options,
 }
 
 /// Why the agent cannot begin.
@@ -78,6 +82,9 @@ pub enum Failure {
         /// Why not.
         source: std::io::Error,
     },
+    /// Nobody can be listened to.
+    #[error(transparent)]
+    Listen(#[from] listen::Failure),
     /// Signals cannot be received.
     #[error("cannot wait for signals: {0}")]
     Signals(std::io::Error),
@@ -94,7 +101,9 @@ pub async fn run(options: Options, say: Say) -> Result<(), Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut ended = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
+    let listeners = listen::open(&options.listen).await?;
     let mut runner = Runner::start(options, say).await?;
+    listen::serve(listeners, runner.desk(), say);
     tokio::select! {
         () = runner.serve() => {}
         _ = ended.recv() => {}
@@ -105,6 +114,16 @@ pub async fn run(options: Options, say: Say) -> Result<(), Failure> {
         let _ = timeout(ENDS_WITHIN, under_way).await;
     }
     Ok(())
+}
+
+/// What the main loop wakes up for.
+enum Turn {
+    /// Something happened.
+    Input(Box<Input>),
+    /// Somebody asks how things are.
+    Asked(Question),
+    /// Nothing happened.
+    Beat,
 }
 
 type UnderWay = Pin<Box<dyn Future<Output = Input>>>;
@@ -119,6 +138,8 @@ struct Runner {
     bridge_wanted: watch::Sender<bool>,
     bridge_events: mpsc::Receiver<BridgeEvent>,
     under_way: Option<UnderWay>,
+    pulse: watch::Sender<Pulse>,
+    questions: (mpsc::Sender<Question>, mpsc::Receiver<Question>),
     outlet: Outlet,
     before: Option<NodeStatus>,
     say: Say,
@@ -127,7 +148,7 @@ struct Runner {
 
 impl Runner {
     async fn start(options: Options, say: Say) -> Result<Self, Failure> {
-        let Options { settings, place, sets, ovsdb, rundir, sysfs, audit } = options;
+        let Options { settings, place, sets, ovsdb, rundir, sysfs, audit, listen: _ } = options;
         let (sender, objects) = watch::channel(Given::default());
         let (with_devices, given) = watch::channel(Given::default());
         tokio::spawn(devices::follow(sysfs, objects, with_devices));
@@ -162,6 +183,8 @@ impl Runner {
             bridge_wanted,
             bridge_events,
             under_way: None,
+            pulse: watch::Sender::default(),
+            questions: mpsc::channel(16),
             outlet,
             before,
             say,
@@ -169,11 +192,25 @@ impl Runner {
         })
     }
 
+    /// Where others ask how things are.
+    fn desk(&self) -> Desk {
+        Desk { begin: self.begin, pulse: self.pulse.subscribe(), questions: self.questions.0.clone() }
+    }
+
     async fn serve(&mut self) {
         // The rows may be known already.
         self.take(Input::Tick);
         loop {
-            let input = self.next().await;
+            let turn = self.next().await;
+            self.pulse.send_modify(|pulse| pulse.turned = self.begin.elapsed());
+            let input = match turn {
+                Turn::Input(input) => *input,
+                Turn::Asked(question) => {
+                    self.answer(question);
+                    continue;
+                }
+                Turn::Beat => continue,
+            };
             // What an answer tells of is in the view before it.
             if matches!(input, Input::Transacted(_)) {
                 let view = self.views.borrow_and_update().clone();
@@ -183,7 +220,7 @@ impl Runner {
         }
     }
 
-    async fn next(&mut self) -> Input {
+    async fn next(&mut self) -> Turn {
         let wake = self.control.wake().map(|at| self.begin + at);
         let under_way = async {
             match self.under_way.as_mut() {
@@ -191,9 +228,11 @@ impl Runner {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
+        let beat = self.begin + self.pulse.borrow().turned + BEAT;
+        let input = tokio::select! {
             answer = under_way => {
                 self.under_way = None;
+                self.pulse.send_modify(|pulse| pulse.awaits = None);
                 answer
             }
             // The senders live as long as this does, or say nothing any more.
@@ -212,7 +251,23 @@ impl Runner {
             },
             () = sleep_until(wake.unwrap_or(self.begin)), if wake.is_some() => Input::Tick,
             () = self.outlet.changed() => Input::Tick,
+            Some(question) = self.questions.1.recv() => return Turn::Asked(question),
+            () = sleep_until(beat) => return Turn::Beat,
+        };
+        Turn::Input(Box::new(input))
+    }
+
+    /// Who asked may have gone.
+    fn answer(&self, question: Question) {
+        match question {
+            Question::Figures(asker) => drop(asker.send((self.control.figures(), self.connection.clone()))),
+            Question::Readiness(asker) => drop(asker.send(self.control.readiness(self.begin.elapsed()))),
         }
+    }
+
+    fn wait_for(&mut self, answer: impl Future<Output = Input> + 'static) {
+        self.under_way = Some(Box::pin(answer));
+        self.pulse.send_modify(|pulse| pulse.awaits = Some(self.begin.elapsed()));
     }
 
     fn take(&mut self, input: Input) {
@@ -220,21 +275,21 @@ impl Runner {
         for effect in effects {
             match effect {
                 Effect::Connect(wanted) => drop(self.bridge_wanted.send(wanted)),
-                Effect::Transact(asked) => self.under_way = Some(Box::pin(transact(self.database.clone(), asked))),
+                Effect::Transact(asked) => self.wait_for(transact(self.database.clone(), asked)),
                 Effect::Replace(changes) => {
                     let connection = self.connection.clone();
-                    self.under_way = Some(Box::pin(async move {
+                    self.wait_for(async move {
                         Input::Replaced(match connection {
                             Some(connection) => {
                                 connection.replace(changes).await.map_err(|error| flows_refused(&error))
                             }
                             None => Err(whole("there is no connection to the bridge".to_owned())),
                         })
-                    }));
+                    });
                 }
                 Effect::ReadFlows => {
                     let connection = self.connection.clone();
-                    self.under_way = Some(Box::pin(async move {
+                    self.wait_for(async move {
                         let flows = match connection {
                             Some(connection) => {
                                 connection.flows(FlowFilter::default()).await.map_err(|error| error.to_string())
@@ -242,7 +297,7 @@ impl Runner {
                             None => Err("there is no connection to the bridge".to_owned()),
                         };
                         Input::Flows(flows, time_of_day())
-                    }));
+                    });
                 }
                 Effect::Report => self.report(),
                 Effect::Finalizers(steps) => self.outlet.take_steps(steps),

@@ -77,7 +77,7 @@ fn a_card_programs_itself_and_says_so() {
     let switch = Switch::start(&["br-sfc"]);
     let log = lab.places.log("dpu-agent");
     let mut agent = command(Path::new(env!("CARGO_BIN_EXE_dpu-agent")), &lab.places.home());
-    agent.env("KUBECONFIG", kubeconfig(lab)).args(["run", "--node", NODE, "--port-type=dummy"]);
+    agent.env("KUBECONFIG", kubeconfig(lab)).args(["run", "--node", NODE, "--port-type=dummy", "--listen=127.0.0.1:0"]);
     agent.args(["--ovsdb", &switch.endpoint()]).arg("--ovs-rundir").arg(switch.path(""));
     start(&mut agent, &log);
     let until = |what: &str, look: &dyn Fn() -> Result<(), String>| {

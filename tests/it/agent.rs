@@ -85,6 +85,15 @@ fn a_site_with_an_agent_brings_it_to_every_cluster() {
     let pod = objects.iter().find_map(pod).unwrap();
     assert_eq!(pod["containers"][0]["image"], "registry.example.net/dpu/dpu-agent:v0.1.0");
     assert_eq!(pod["containers"][0]["securityContext"]["capabilities"]["drop"][0], "ALL");
+    // Probes reach the agent where it listens: on loopback, which it shares with the kubelet.
+    assert_eq!(pod["hostNetwork"], true);
+    let environment = pod["containers"][0]["env"].as_array().unwrap();
+    let listen = environment.iter().find(|one| one["name"] == "DPU_AGENT_LISTEN").unwrap()["value"].as_str().unwrap();
+    for (probe, path) in [("startup", "/healthz"), ("liveness", "/healthz"), ("readiness", "/readyz")] {
+        let get = &pod["containers"][0][format!("{probe}Probe")]["httpGet"];
+        let at = format!("{}:{}", get["host"].as_str().unwrap(), get["port"]);
+        assert_eq!((&*at, &get["path"]), (listen, &Value::from(path)), "{probe}");
+    }
 }
 
 /// With the chart of the set controller come its kinds; DPF's own sfc-controller is not there, as the agent is.

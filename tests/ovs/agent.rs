@@ -8,6 +8,7 @@ mod kills;
 mod kinds;
 mod look;
 mod members;
+mod metrics;
 mod objects;
 mod ownership;
 mod packets;
@@ -72,7 +73,8 @@ impl Lab {
     fn command(&self, verb: &str, status: Option<&Path>) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_dpu-agent"), verb]);
-        command.env("DPU_AGENT_PORT_TYPE", self.switch.kind().port_type());
+        // Agents of other tests listen at the same time.
+        command.env("DPU_AGENT_PORT_TYPE", self.switch.kind().port_type()).env("DPU_AGENT_LISTEN", "127.0.0.1:0");
         command.args(["--node", "w", "--ovsdb", &self.switch.endpoint()]);
         let objects = if matches!(verb, "status" | "trace") { "--objects" } else { "--from" };
         command.arg("--ovs-rundir").arg(self.switch.path("")).arg(objects).arg(self.from.path());

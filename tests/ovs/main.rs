@@ -11,6 +11,8 @@
 
 mod agent;
 mod database;
+#[path = "../../src/agent/metrics/exposition.rs"]
+mod exposition;
 mod openflow;
 #[path = "../agent_objects/server.rs"]
 #[allow(dead_code, reason = "other tests need more of it")]

@@ -152,6 +152,12 @@ impl Switch {
         self.vswitchd.wait().unwrap();
     }
 
+    /// Lets it do nothing for a while, or go on.
+    pub(crate) fn stop_vswitchd(&self, stop: bool) {
+        let signal = if stop { "-STOP" } else { "-CONT" };
+        said(Command::new("kill").args([signal, &self.vswitchd.id().to_string()]));
+    }
+
     /// Starts it again, and waits until a bridge answers.
     pub(crate) fn start_vswitchd(&mut self, bridge: &str) {
         self.vswitchd = spawn_vswitchd(&self.folder, self.kind);

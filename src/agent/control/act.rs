@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{Bridge, Control, Effect, GRACE, Settled, cookie_of, port_of};
 use crate::agent::crd::node::Conflict;
+use crate::agent::observed::System;
 use crate::agent::openflow::FlowMod;
 use crate::agent::ops;
 use crate::agent::plan::{self, FlowChange, PortChange};
@@ -153,12 +154,28 @@ impl Control {
             let there = |name: &&String| self.observed.ports.contains_key(*name);
             let ports = self.desired.ports.keys().filter(there).cloned().collect();
             self.settled = Some(Settled { ports, rows_changed: false });
+            self.note_as_wanted(now);
         }
         if self.bridge == Bridge::Open {
             self.wake_at(self.audited + self.audit);
         }
         self.tell_conflicts(effects);
         self.report_after_grace(now, effects);
+    }
+
+    /// Without a bridge nothing was read back; ports that ovs-vswitchd has not acted on have no flows yet, and an object that has
+    /// to be held has no port.
+    fn note_as_wanted(&mut self, now: Duration) {
+        let System { next_cfg, cur_cfg, .. } = self.observed.system;
+        if self.bridge != Bridge::Open || cur_cfg < next_cfg {
+            return;
+        }
+        self.synced = true;
+        if !self.steps.iter().any(|step| matches!(step, Step::Hold(_)))
+            && let Some(since) = self.wanted_since.take()
+        {
+            self.tallies.reconciled.observe(now.saturating_sub(since));
+        }
     }
 
     fn tell_conflicts(&mut self, effects: &mut Vec<Effect>) {

@@ -21,6 +21,11 @@ impl Control {
     /// What the node says now.
     #[must_use]
     pub fn report(&self, before: Option<&NodeStatus>, troubles: &[Trouble], now: &str) -> NodeStatus {
+        self.with_facts(troubles, |facts| status::report(facts, before, now))
+    }
+
+    /// Gives all that is known to whoever says it in his own way.
+    pub(super) fn with_facts<T>(&self, troubles: &[Trouble], say: impl FnOnce(&Facts<'_>) -> T) -> T {
         let away = self.away();
         let problems: Vec<Trouble> = self
             .given
@@ -29,7 +34,7 @@ impl Control {
             .map(|(place, message)| trouble(place, message))
             .chain(troubles.iter().cloned())
             .collect();
-        let facts = Facts {
+        say(&Facts {
             version: env!("CARGO_PKG_VERSION"),
             bridge: &self.settings.bridge,
             desired: &self.desired,
@@ -40,8 +45,7 @@ impl Control {
             flows: &self.desired.chains.iter().map(|chain| (chain.meta.key.clone(), self.flows(chain))).collect(),
             conflicts: &self.conflicts(),
             problems: &problems,
-        };
-        status::report(&facts, before, now)
+        })
     }
 
     /// Why nothing is known of the switch, or nothing is done to it.
@@ -122,8 +126,8 @@ impl Control {
         conflicts
     }
 
-    /// What was put right in the database that somebody else had changed.
-    pub(super) fn port_drift(&self) -> Option<String> {
+    /// How many ports were put right in the database that somebody else had changed, and in words.
+    pub(super) fn port_drift(&self) -> Option<(u64, String)> {
         let settled = self.settled.as_ref()?;
         let drifted = |change: &&PortChange| match change {
             PortChange::Create { name, .. } => settled.ports.contains(name),
@@ -134,13 +138,14 @@ impl Control {
         let what = |names: Vec<&str>| {
             format!("ports that somebody else had changed are as they must be again: {}", names.join(", "))
         };
-        (!names.is_empty()).then(|| what(names))
+        (!names.is_empty()).then(|| (names.len() as u64, what(names)))
     }
 
-    /// What was put right in the flows that somebody else had changed.
-    pub(super) fn flow_drift(&self) -> Option<String> {
+    /// How many flows were put right that somebody else had changed, and in words.
+    pub(super) fn flow_drift(&self) -> Option<(u64, String)> {
         self.settled.as_ref().filter(|settled| !settled.rows_changed)?;
-        Some(format!("{} flows that somebody else had changed are as they must be again", self.asked_flows.len()))
+        let count = self.asked_flows.len();
+        Some((count as u64, format!("{count} flows that somebody else had changed are as they must be again")))
     }
 
     /// Something to tell of the node.

@@ -1,10 +1,10 @@
 //! What is done next. PURE.
 //!
 //! In: [`Input`]s, each with the time since the beginning: objects, the database's rows, the bridge's flows, answers. Out:
-//! [`Effect`]s, of which one that waits for an answer is under way at a time, and on request a status. The order is: one
-//! transaction for what the database lacks; until ovs-vswitchd has acted on it; one bundle for what the flows lack; the flows read
-//! back; the same again until nothing is lacking. Where ports only have to go, the flows come first. Nothing is changed before
-//! every kind of object is known, nor without the lock.
+//! [`Effect`]s, of which one that waits for an answer is under way at a time, and on request a status, figures and readiness. The
+//! order is: one transaction for what the database lacks; until ovs-vswitchd has acted on it; one bundle for what the flows lack;
+//! the flows read back; the same again until nothing is lacking. Where ports only have to go, the flows come first. Nothing is
+//! changed before every kind of object is known, nor without the lock.
 //!
 //! What the switch refuses of one port or one chain is left out of what is asked for the others, until something changes or an audit
 //! is due.
@@ -12,6 +12,8 @@
 mod act;
 mod attempts;
 mod facts;
+mod figures;
+mod readiness;
 mod take;
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,7 @@ use std::time::Duration;
 use self::attempts::Attempts;
 use super::crd::node::Conflict;
 use super::desired::{Desired, Problem, Settings};
+use super::metrics::Tallies;
 use super::observed::{Numbers, Observed};
 use super::openflow::{FlowEntry, FlowMod};
 use super::ops::{Asked, LOCK};
@@ -153,6 +156,11 @@ pub struct Control {
     asked_cfg: i64,
     /// Ports that were as they must be, since when nothing but the switch has changed.
     settled: Option<Settled>,
+    /// The switch was as it must be once, and was read back.
+    synced: bool,
+    /// Since when the objects ask for something that the switch may not have yet.
+    wanted_since: Option<Duration>,
+    tallies: Tallies,
     audited: Duration,
     steps: Vec<Step>,
     /// Conflicts that people know of.
@@ -197,6 +205,9 @@ impl Control {
             acts: None,
             asked_cfg: 0,
             settled: None,
+            synced: false,
+            wanted_since: None,
+            tallies: Tallies::default(),
             audited: Duration::ZERO,
             steps: Vec::new(),
             told: BTreeSet::new(),
@@ -227,7 +238,7 @@ impl Control {
     pub fn step(&mut self, now: Duration, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::Given(given) => self.take_given(given),
+            Input::Given(given) => self.take_given(now, given),
             Input::Database(database) => self.take_database(now, database),
             Input::Ports(numbers) => self.take_ports(numbers),
             Input::BridgeOpened => {

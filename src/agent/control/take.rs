@@ -15,13 +15,18 @@ use crate::agent::plan;
 use crate::agent::sources::Given;
 
 impl Control {
-    pub(super) fn take_given(&mut self, given: Given) {
+    pub(super) fn take_given(&mut self, now: Duration, given: Given) {
         if self.given.snapshot != given.snapshot || self.given.complete != given.complete {
             self.settled = None;
             self.forget_refusals();
         }
+        let first = given.complete && !self.given.complete;
         self.given = given;
-        self.desired = desired::desired(&self.given.snapshot, &self.settings);
+        let desired = desired::desired(&self.given.snapshot, &self.settings);
+        if self.given.complete && (first || self.desired != desired) {
+            self.wanted_since.get_or_insert(now);
+        }
+        self.desired = desired;
     }
 
     pub(super) fn take_database(&mut self, now: Duration, database: Database) {
@@ -52,6 +57,10 @@ impl Control {
         }
         // The rows are kept once, beside the flows.
         self.database = Database { connected, lock, error, observed: Observed::default() };
+        if self.is_locked_out() {
+            // The other agent's work is not timed.
+            self.wanted_since = None;
+        }
     }
 
     pub(super) fn take_ports(&mut self, numbers: Numbers) {
@@ -90,11 +99,13 @@ impl Control {
 
     pub(super) fn transacted(&mut self, now: Duration, answer: Result<(), Refusal>, effects: &mut Vec<Effect>) {
         self.busy = false;
+        self.tallies.transactions.count(&answer);
         match answer {
             Ok(()) => {
                 self.asked_cfg = self.observed.system.next_cfg;
                 self.acts = Some((self.asked_cfg, now + ACTS_WITHIN));
-                if let Some(note) = self.port_drift() {
+                if let Some((count, note)) = self.port_drift() {
+                    self.tallies.ports_repaired += count;
                     effects.push(Effect::Tell(self.happening("DriftRepaired", note)));
                 }
             }
@@ -118,10 +129,12 @@ impl Control {
 
     pub(super) fn replaced(&mut self, answer: Result<(), Refusal>, effects: &mut Vec<Effect>) {
         self.busy = false;
+        self.tallies.bundles.count(&answer);
         match answer {
             Ok(()) => {
                 self.stale = true;
-                if let Some(note) = self.flow_drift() {
+                if let Some((count, note)) = self.flow_drift() {
+                    self.tallies.flows_repaired += count;
                     effects.push(Effect::Tell(self.happening("DriftRepaired", note)));
                 }
             }

@@ -131,6 +131,12 @@ pub fn report(facts: &Facts<'_>, before: Option<&NodeStatus>, now: &str) -> Node
     }
 }
 
+/// Every interface and every chain as it is at the moment, without times of transition and however many there are.
+#[must_use]
+pub fn entries(facts: &Facts<'_>) -> (Vec<InterfaceEntry>, Vec<ChainEntry>) {
+    (interfaces::entries(facts, &[], ""), chains::entries(facts, &[], ""))
+}
+
 /// Whether there is something to write: times of reading back and counters alone are not.
 #[must_use]
 pub fn differs(one: &NodeStatus, other: &NodeStatus) -> bool {

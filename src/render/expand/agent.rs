@@ -19,6 +19,11 @@ const NAME: &str = "dpu-agent";
 /// Where Open vSwitch has its sockets on a card.
 const RUN: &str = "/var/run/openvswitch";
 
+/// Where the agent answers probes: on the loopback of the card, which kubelet and the pod share. Beside the ports of DPF's own
+/// controller (61180 and 61181 in later releases), above those that Linux and Kubernetes hand out.
+const HOST: &str = "127.0.0.1";
+const PORT: u16 = 61182;
+
 /// Of our own, always.
 const STATUS: &str = include_str!("../../agent/crds/dpunodenetworkstatuses.dpu-render.dev.yaml");
 /// DPF's kinds, where no chart of DPF's brings them; status is kept, as v24.10's own do not.
@@ -93,11 +98,16 @@ fn binding(agent: &Agent) -> Value {
 /// single capability, which opens the sockets of Open vSwitch and nothing else.
 fn daemon_set(agent: &Agent) -> Value {
     let node = json!({"name": "DPU_AGENT_NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}});
+    let listen = json!({"name": "DPU_AGENT_LISTEN", "value": format!("{HOST}:{PORT}")});
     let container = json!({
         "name": NAME,
         "image": agent.image,
         "args": ["run"],
-        "env": [node],
+        "env": [node, listen],
+        // Begun: it answers. Alive: its main loop turns. Ready: it has programmed this card, so that the update may go on.
+        "startupProbe": probe("/healthz", 1, 60),
+        "livenessProbe": probe("/healthz", 10, 3),
+        "readinessProbe": probe("/readyz", 5, 2),
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
         "securityContext": {
             "allowPrivilegeEscalation": false,
@@ -128,6 +138,14 @@ fn daemon_set(agent: &Agent) -> Value {
                 },
             },
         },
+    })
+}
+
+/// Asked every so many seconds; so often in a row it may fail.
+fn probe(path: &str, period: u32, failures: u32) -> Value {
+    json!({
+        "httpGet": {"host": HOST, "port": PORT, "path": path, "scheme": "HTTP"},
+        "periodSeconds": period, "timeoutSeconds": 5, "failureThreshold": failures,
     })
 }
 

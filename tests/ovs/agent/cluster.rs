@@ -45,7 +45,13 @@ pub(super) fn agent(lab: &Lab, server: &Server, arguments: &[&str]) -> Agent {
     ]);
     command.args(["--ovsdb", &lab.switch.endpoint()]).arg("--ovs-rundir").arg(lab.switch.path(""));
     let log = fs::File::create(lab.switch.path("agent.log")).unwrap();
-    command.args(arguments).env("KUBECONFIG", config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command
+        .args(arguments)
+        .env("KUBECONFIG", config)
+        .env("DPU_AGENT_LISTEN", "127.0.0.1:0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log);
     Agent(command.spawn().unwrap())
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Lab, chain, vf};
+use super::{Lab, chain, metrics, vf};
 use dpu_render::agent::openflow::FlowFilter;
 
 #[tokio::test]
@@ -68,4 +68,15 @@ fn many_interfaces_and_chains_from_nothing() {
         agent.memory("VmHWM")
     );
     assert_eq!(lab.flows().len(), 45 * 2 + 5 * 15);
+    let address = metrics::address(&lab);
+    let begin = Instant::now();
+    let page = metrics::get(address, "/metrics");
+    println!(
+        "their metrics: {} bytes after {:?}; {} KiB resident, {} KiB at most",
+        page.body.len(),
+        begin.elapsed(),
+        agent.memory("VmRSS"),
+        agent.memory("VmHWM")
+    );
+    assert_eq!(page.status, 200);
 }
