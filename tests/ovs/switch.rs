@@ -172,6 +172,12 @@ impl Switch {
         self.database.wait().unwrap();
     }
 
+    /// It hears what it is asked, and does nothing about it, until it is told to go on.
+    pub(crate) fn pause_database(&self, pause: bool) {
+        let signal = if pause { "-STOP" } else { "-CONT" };
+        said(Command::new("kill").args([signal, &self.database.id().to_string()]));
+    }
+
     pub(crate) fn start_database(&mut self) {
         self.database = spawn_database(&self.folder);
         until("ovsdb-server answers", || {

@@ -198,7 +198,14 @@ fn d19_an_object_is_held_from_before_its_port_until_after() {
     let _agent = agent(&lab, &server, &[]);
     lab.until("it is let go", || !is_held(&server, "vf1"));
     assert_eq!(lab.ports("br-sfc"), ["pf0vf2"]);
+    // Deleted while the port cannot be taken away.
+    lab.switch.pause_database(true);
+    delete(&server, "vf2");
+    std::thread::sleep(Duration::from_secs(1));
     assert!(is_held(&server, "vf2"));
+    lab.switch.pause_database(false);
+    lab.until("it is let go", || !is_held(&server, "vf2"));
+    assert_eq!(lab.ports("br-sfc"), [""; 0]);
 }
 
 /// D27: flows, everybody's, are wiped when there is no API server, and at the end of the program.
