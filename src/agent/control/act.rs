@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Bridge, Control, Effect, GRACE, Settled, cookie_of, port_of};
+use super::{ACTS_WITHIN, Bridge, Control, Effect, GRACE, PORTS_WITHIN, Settled, cookie_of, port_of};
 use crate::agent::crd::node::Conflict;
 use crate::agent::observed::System;
 use crate::agent::openflow::FlowMod;
@@ -102,6 +102,14 @@ impl Control {
         if changes.is_empty() {
             return false;
         }
+        // A port that goes has to be gone before one of its name is made on another bridge: where ovs-vswitchd (3.1) sees both at
+        // once, it leads a patch nowhere.
+        if let Some((_, since)) = self.acts
+            && now < since + PORTS_WITHIN
+        {
+            self.wake_at(since + PORTS_WITHIN);
+            return false;
+        }
         if let Err(at) = self.port_attempts.ask(&changes, now) {
             self.wake_at(at);
             return false;
@@ -114,17 +122,18 @@ impl Control {
         true
     }
 
-    /// Ports have their numbers once ovs-vswitchd has acted; then the flows are planned, and the next ports asked for. And a port that
-    /// goes has to be gone before one of its name is made on another bridge: where ovs-vswitchd (3.1) sees both at once, it leads a
-    /// patch nowhere.
+    /// Ports have their numbers once ovs-vswitchd has acted; then the flows are planned.
     fn wait_for_acting(&mut self, now: Duration) -> bool {
-        let Some((next, until)) = self.acts else { return false };
-        if self.observed.system.cur_cfg >= next || now >= until {
+        let Some((next, since)) = self.acts else { return false };
+        if self.observed.system.cur_cfg >= next {
             self.acts = None;
             return false;
         }
-        self.wake_at(until);
-        true
+        let waits = now < since + ACTS_WITHIN;
+        if waits {
+            self.wake_at(since + ACTS_WITHIN);
+        }
+        waits
     }
 
     fn change_flows(&mut self, now: Duration, effects: &mut Vec<Effect>) -> bool {

@@ -36,6 +36,9 @@ use super::writer::finalizers::Step;
 
 /// How long ovs-vswitchd may take to act on the database before the flows go on without it.
 const ACTS_WITHIN: Duration = Duration::from_secs(2);
+/// How long before further ports are asked for: ovs-vswitchd is not to see both at once. One that takes longer is no better off
+/// without them.
+const PORTS_WITHIN: Duration = Duration::from_secs(30);
 /// How long a connection may be away before the status says so: a restart is shorter.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -150,7 +153,7 @@ pub struct Control {
     refused_flows: BTreeMap<u64, Problem>,
     /// Ask for ports one by one: together they were refused.
     singly: bool,
-    /// The `next_cfg` that ovs-vswitchd has to reach, and until when that is waited for.
+    /// The `next_cfg` that ovs-vswitchd has to reach, and since when that is waited for.
     acts: Option<(i64, Duration)>,
     /// The `next_cfg` of the latest transaction of ours.
     asked_cfg: i64,

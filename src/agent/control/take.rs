@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{ACTS_WITHIN, Bridge, Control, Database, Effect, Read, Refusal, cookie_of, port_of};
+use super::{Bridge, Control, Database, Effect, Read, Refusal, cookie_of, port_of};
 use crate::agent::desired::{self, Problem};
 use crate::agent::flow::Flow;
 use crate::agent::observed::{Numbers, Observed};
@@ -35,7 +35,7 @@ impl Control {
             // The agent before may have asked for something.
             (true, Some(_)) => {
                 self.away_since = None;
-                self.acts = Some((database.observed.system.next_cfg, now + ACTS_WITHIN));
+                self.acts = Some((database.observed.system.next_cfg, now));
             }
             (true, None) => {}
             (false, None) => {
@@ -85,7 +85,6 @@ impl Control {
         };
         self.bridge = Bridge::Closed { since, error };
         self.stale = true;
-        self.acts = None;
         self.settled = None;
         self.observed.flows.clear();
         self.observed.numbers.clear();
@@ -103,7 +102,7 @@ impl Control {
         match answer {
             Ok(()) => {
                 self.asked_cfg = self.observed.system.next_cfg;
-                self.acts = Some((self.asked_cfg, now + ACTS_WITHIN));
+                self.acts = Some((self.asked_cfg, now));
                 if let Some((count, note)) = self.port_drift() {
                     self.tallies.ports_repaired += count;
                     effects.push(Effect::Tell(self.happening("DriftRepaired", note)));
