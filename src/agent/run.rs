@@ -58,7 +58,7 @@ pub struct Options {
     pub ovsdb: Endpoint,
     /// The folder with the sockets of bridges.
     pub rundir: PathBuf,
-    /// How often the flows are read without a reason.
+    /// How often the flows are read without a reason, and the API server is asked what it keeps.
     pub audit: Duration,
 }
 
@@ -127,7 +127,7 @@ impl Runner {
     async fn start(options: Options, say: Say) -> Result<Self, Failure> {
         let Options { settings, place, sets, ovsdb, rundir, audit } = options;
         let (sender, given) = watch::channel(Given::default());
-        let (outlet, before) = Outlet::open(&place, &settings.node).await?;
+        let (outlet, before) = Outlet::open(&place, &settings.node, audit).await?;
         let node = settings.node.clone();
         match (place, outlet.client()) {
             (Place::Folder { from, .. }, _) => {

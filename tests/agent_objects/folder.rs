@@ -72,9 +72,10 @@ fn status_is_written_whole_and_only_on_change() {
     let document = |name: &str, ready: &str| Document {
         target: Target::Object(Kind::Chain),
         key: Key::new("ns", name),
+        uid: String::new(),
         status: json!({"conditions": [{"type": "Ready", "status": ready}]}),
     };
-    let node = Document { target: Target::Node, key: Key::new("", "w"), status: json!({}) };
+    let node = Document { target: Target::Node, key: Key::new("", "w"), uid: String::new(), status: json!({}) };
     let mut out = Folder::open(&path).unwrap();
     fs::write(path.join("mine.txt"), "mine").unwrap();
     assert_eq!(out.write(&[node.clone(), document("a", "True"), document("../x", "True")]).unwrap(), 3);

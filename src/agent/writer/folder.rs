@@ -37,7 +37,8 @@ impl Folder {
     /// What the node's file says now: times of transition go on from there when the agent starts again.
     #[must_use]
     pub fn before(&self, node: &str) -> Option<NodeStatus> {
-        let document = Document { target: Target::Node, key: Key::new("", node), status: json!(null) };
+        let document =
+            Document { target: Target::Node, key: Key::new("", node), uid: String::new(), status: json!(null) };
         let bytes = fs::read(self.path.join(name(&document))).ok()?;
         let mut object: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
         serde_json::from_value(object.get_mut("status")?.take()).ok()
