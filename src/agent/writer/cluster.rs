@@ -23,7 +23,7 @@ use super::finalizers::{CHAIN, INTERFACE, Step};
 use crate::agent::api::{GROUP, Key};
 use crate::agent::crd::node;
 use crate::agent::hash;
-use crate::agent::sources::cluster::{causes, resource};
+use crate::agent::sources::cluster::{answered, causes, resource};
 use crate::agent::sources::store::{KINDS, Kind};
 
 /// Field manager of everything that is written here.
@@ -283,6 +283,7 @@ impl Writer {
                 Ok(Some(object)) => object,
                 Ok(None) => return Ok(()),
                 Err(Error::Api(said)) if said.code == 404 => return Ok(()),
+                Err(Error::Api(said)) => return Err(answered(&said)),
                 Err(error) => return Err(causes(&error)),
             };
             let mut finalizers = object.metadata.finalizers.unwrap_or_default();
@@ -347,7 +348,7 @@ fn refusal(target: Target, error: &Error) -> String {
             format!("the agent may not write {}: its ClusterRole lacks patch of {0} and {0}/status", resource.plural)
         }
         Error::Api(said) if said.code == 404 => format!("the cluster has no {}: is its CRD installed?", resource.kind),
-        Error::Api(said) => format!("{} ({})", said.message, said.code),
+        Error::Api(said) => answered(said),
         error => causes(error),
     }
 }

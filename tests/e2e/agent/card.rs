@@ -223,8 +223,12 @@ impl Card {
     }
 
     pub(crate) fn until(&self, what: &str, look: impl FnMut() -> Result<(), String>) {
+        self.within(60, what, look);
+    }
+
+    pub(crate) fn within(&self, seconds: u64, what: &str, look: impl FnMut() -> Result<(), String>) {
         let logs = [self.log(), self.cluster.log(&self.places)];
-        wait::until(what, 60, || tails(&logs), look);
+        wait::until(what, seconds, || tails(&logs), look);
     }
 
     pub(crate) fn until_is<T: std::fmt::Debug + PartialEq>(&self, what: &str, wanted: &T, look: impl Fn() -> T) {
