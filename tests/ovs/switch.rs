@@ -1,5 +1,6 @@
 //! An Open vSwitch of one test, in a folder of its own.
 
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -42,7 +43,7 @@ impl Switch {
         let schema = "/usr/share/openvswitch/vswitch.ovsschema";
         said(Command::new("ovsdb-tool").arg("create").arg(at("conf.db")).arg(schema));
         let database = spawn_database(&folder);
-        until("ovsdb-server listens", || at("db.sock").exists());
+        until("ovsdb-server listens", || UnixStream::connect(at("db.sock")).is_ok());
         said(vsctl(&folder).args(["--no-wait", "init"]));
         let vswitchd = spawn_vswitchd(&folder);
         let switch = Self { folder, database, vswitchd };
