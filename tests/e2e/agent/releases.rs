@@ -23,7 +23,7 @@ fn rests(card: &Card) {
         before = now;
         if same { Ok(()) } else { Err(format!("{before:?}")) }
     });
-    wait::stays("at rest", 5, || match (card.versions(), patches()) {
+    wait::stays("at rest", 3, || match (card.versions(), patches()) {
         now if now == before => Ok(()),
         now => Err(format!("{before:?} became {now:?}")),
     });
