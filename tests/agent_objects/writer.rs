@@ -105,9 +105,13 @@ async fn a_crd_that_keeps_more_is_noticed() {
         (Schema::Refuses, Schema::Refuses, 1),
     ] {
         let server = Server::start().await;
-        let schema = |schema| drop(server.state().schemas.insert("serviceinterfaces".to_owned(), schema));
+        let schema = |schema| {
+            server.state().schemas.insert("serviceinterfaces".to_owned(), schema);
+        };
         schema(before);
-        names.map(|name| server.put("serviceinterfaces", interface(name, "w")));
+        for name in names {
+            server.put("serviceinterfaces", interface(name, "w"));
+        }
         let mut writer = Writer::new(server.client(), "w");
         let documents = names.map(|name| of_interface(name, "True"));
         let look = async |writer: &mut Writer, index: Option<&str>| {
