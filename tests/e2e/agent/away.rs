@@ -92,6 +92,15 @@ fn an_api_server_that_forgets_or_is_away_costs_no_flow() {
     card.stop_server();
     repairs("pf0vf4", &card);
     alive = kept(alive);
+    // One that begins meanwhile knows of no object: it says so, and touches nothing.
+    let flows = card.flows();
+    card.restart_agent();
+    card.until("it says that it knows nothing", || match card.said() {
+        said if said.contains("ObjectsUnread: ") => Ok(()),
+        said => Err(said),
+    });
+    assert_eq!(card.flows(), flows);
+    alive = kept(alive);
     card.start_server();
     card.kubectl().apply(&[chain("more", &["vf3", "vf4"])]);
     // vf4 has a chain: the younger one is refused its port.

@@ -195,6 +195,12 @@ impl Card {
         self.start_agent_with(&config, more);
     }
 
+    /// Kills the agent, and starts it again as who it was.
+    pub(crate) fn restart_agent(&self) {
+        *self.agent.borrow_mut() = None;
+        self.start_agent_with(&self.places.folder("agent").join("kubeconfig"), &[]);
+    }
+
     pub(crate) fn start_agent_with(&self, config: &Path, more: &[&str]) {
         let mut agent = command(Path::new(env!("CARGO_BIN_EXE_dpu-agent")), &self.places.home());
         agent.env("KUBECONFIG", config).args(["run", "--node", NODE, "--port-type=dummy"]).args(more);
