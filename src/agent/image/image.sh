@@ -62,8 +62,8 @@ said=$(inside "$container" -- /usr/local/bin/dpu-agent --version)
 [ "$said" = "dpu-agent $version" ] || fail "the image says $said, Cargo.toml says $version"
 
 # A switch of made-up ports, as unprivileged as it can be.
-for program in ovsdb-tool ovsdb-server ovs-vswitchd ovs-vsctl ovs-ofctl jq openssl; do
-  command -v "$program" >/dev/null || fail "$program is missing: apt-get install --no-install-recommends openvswitch-switch jq openssl"
+for program in ovsdb-tool ovsdb-server ovs-vswitchd ovs-vsctl ovs-ofctl jq openssl pgrep; do
+  command -v "$program" >/dev/null || fail "$program is missing: apt-get install --no-install-recommends openvswitch-switch jq openssl procps"
 done
 export OVS_RUNDIR=$work/run OVS_LOGDIR=$work OVS_DBDIR=$work
 ovsdb-tool create "$work/conf.db" /usr/share/openvswitch/vswitch.ovsschema
