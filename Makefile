@@ -69,9 +69,14 @@ target/argo-cd-$(ARGOCD).yaml:
 	cp "$$(go mod download -json github.com/argoproj/argo-cd/v3@$(ARGOCD) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p')/manifests/core-install.yaml" $@.new
 	chmod u+w $@.new && mv $@.new $@
 
-# The switch that the agent is tested on, whose daemons the tests start themselves, without privileges; and what reads JSON in
-# the recipes of plugin/ci.
+# The switch that the agent is tested on, whose daemons the tests start themselves; the hosts that send packets through it (as
+# root only); what reads JSON in the recipes of plugin/ci; and what lies about the time of day.
+DEBIAN_PACKAGES := openvswitch-switch util-linux iproute2 iputils-ping ethtool python3 jq faketime
+
 debian:
-	@{ command -v ovs-vswitchd && command -v setpriv && command -v jq; } >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
-		&& apt-get update -qq && apt-get install -y -qq --no-install-recommends openvswitch-switch util-linux jq; } \
-		|| { echo "something is missing: run apt-get install --no-install-recommends openvswitch-switch util-linux jq as root" >&2; exit 1; }
+	@for program in ovs-vswitchd setpriv nsenter ip ping ethtool python3 jq faketime; do \
+		PATH=$$PATH:/usr/sbin command -v $$program >/dev/null || missing="$$missing $$program"; \
+	done; \
+	[ -z "$$missing" ] || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
+		&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN_PACKAGES); } \
+		|| { echo "missing:$$missing; run apt-get install --no-install-recommends $(DEBIAN_PACKAGES) as root" >&2; exit 1; }

@@ -15,8 +15,14 @@ use serde_json::Value;
 pub const GROUP: &str = "svc.dpu.nvidia.com";
 /// Label with the identifier of a service, on its pods.
 pub const SERVICE_LABEL: &str = "svc.dpu.nvidia.com/service";
+/// Label of pods whose service needs flows of its own, and its value where the service keeps the time (DPF's `firefly`).
+pub const CUSTOM_FLOWS_LABEL: &str = "svc.dpu.nvidia.com/custom-flows";
+/// See [`CUSTOM_FLOWS_LABEL`].
+pub const CUSTOM_FLOWS_OF_TIME: &str = "firefly";
 /// The bridge an `ovn` interface leads to unless it names one.
 const OVN_BRIDGE: &str = "br-ovn";
+/// The controller number of the host of a card that has one.
+const FIRST_HOST: u8 = 1;
 /// Most members of a list that are read: a card has tens of interfaces, and 46 VFs a port.
 const MOST: usize = 4096;
 
@@ -77,8 +83,10 @@ pub struct Interface {
     pub object: String,
     /// The node it is for.
     pub node: Option<String>,
-    /// What it is; why it cannot be read.
+    /// What it is, by the last spec that could be read; why none could.
     pub kind: Result<InterfaceKind, Invalid>,
+    /// Why the newest spec cannot be read, where an older one is in force.
+    pub fault: Option<Invalid>,
     /// Belongs to another controller: that of virtual networks.
     pub virtual_network: bool,
 }
@@ -95,6 +103,8 @@ pub enum InterfaceKind {
     Pf {
         /// Number of the port of the card.
         pf: u8,
+        /// Which card, where that is said; else the one whose ports have the names of a card that is alone.
+        nic: Option<Nic>,
     },
     /// A virtual function of the host.
     Vf {
@@ -102,6 +112,8 @@ pub enum InterfaceKind {
         pf: u8,
         /// Number of the function.
         vf: u16,
+        /// As of `Pf`.
+        nic: Option<Nic>,
     },
     /// A VLAN of another interface.
     Vlan {
@@ -135,6 +147,15 @@ pub enum InterfaceKind {
     },
 }
 
+/// `nicSelector` (v26.8), as far as it says more than `type: dpu`: the port is found by what the system says of its devices.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Nic {
+    /// `controllerNumber`: 0 is the card's own, others are hosts.
+    pub controller: u8,
+    /// `pci.address` of any port of the card; without it, a DPU.
+    pub pci: Option<String>,
+}
+
 /// A `ServiceChain`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Chain {
@@ -142,8 +163,10 @@ pub struct Chain {
     pub meta: Meta,
     /// The node it is for.
     pub node: Option<String>,
-    /// Its switches; why they cannot be read.
+    /// Its switches, by the last spec that could be read; why none could.
     pub switches: Result<Vec<Switch>, Invalid>,
+    /// Why the newest spec cannot be read, where an older one is in force.
+    pub fault: Option<Invalid>,
 }
 
 /// A switch of a chain.
@@ -221,8 +244,18 @@ impl Interface {
             entry: false,
             node: node(object),
             kind: interface_kind(&spec),
+            fault: None,
             virtual_network: virtual_network(&spec),
         })
+    }
+
+    /// The same interface as it is now, after `before`: a spec that cannot be read leaves the one before it in force.
+    #[must_use]
+    pub fn after(mut self, before: &Self) -> Self {
+        if before.meta.uid == self.meta.uid {
+            (self.kind, self.fault) = in_force(self.kind, &before.kind);
+        }
+        self
     }
 
     /// Of the entries of a `NodeServiceInterfaces`, whose names are `<namespace>_<name>`.
@@ -247,10 +280,19 @@ impl Interface {
                 entry: true,
                 node: node(object),
                 kind: interface_kind(&spec),
+                fault: None,
                 virtual_network: virtual_network(&spec),
             })
         };
         entries.iter().take(MOST).enumerate().filter_map(entry).collect()
+    }
+}
+
+/// What is in force, and what is wrong with what should be.
+fn in_force<T: Clone>(now: Result<T, Invalid>, before: &Result<T, Invalid>) -> (Result<T, Invalid>, Option<Invalid>) {
+    match (now, before) {
+        (Err(fault), Ok(before)) => (Ok(before.clone()), Some(fault)),
+        (now, _) => (now, None),
     }
 }
 
@@ -290,14 +332,12 @@ fn physical(spec: &Fields<'_>) -> Result<InterfaceKind, Invalid> {
 
 fn pf(spec: &Fields<'_>) -> Result<InterfaceKind, Invalid> {
     let pf = spec.block("pf")?;
-    pf.own_nic()?;
-    Ok(InterfaceKind::Pf { pf: pf.number("pfID", 0, 255)? })
+    Ok(InterfaceKind::Pf { pf: pf.number("pfID", 0, 255)?, nic: pf.nic()? })
 }
 
 fn vf(spec: &Fields<'_>) -> Result<InterfaceKind, Invalid> {
     let vf = spec.block("vf")?;
-    vf.own_nic()?;
-    Ok(InterfaceKind::Vf { pf: vf.number("pfID", 0, 255)?, vf: vf.number("vfID", 0, 4095)? })
+    Ok(InterfaceKind::Vf { pf: vf.number("pfID", 0, 255)?, vf: vf.number("vfID", 0, 4095)?, nic: vf.nic()? })
 }
 
 fn vlan(spec: &Fields<'_>) -> Result<InterfaceKind, Invalid> {
@@ -335,7 +375,17 @@ impl Chain {
     #[must_use]
     pub fn of(object: &Value) -> Option<Self> {
         let spec = Fields { at: object.get("spec").unwrap_or(&Value::Null), path: "spec".to_owned() };
-        Some(Self { meta: Meta::of(object)?, node: node(object), switches: spec.list("switches").and_then(switches) })
+        let switches = spec.list("switches").and_then(switches);
+        Some(Self { meta: Meta::of(object)?, node: node(object), switches, fault: None })
+    }
+
+    /// The same chain as it is now, after `before`: a spec that cannot be read leaves the one before it in force.
+    #[must_use]
+    pub fn after(mut self, before: &Self) -> Self {
+        if before.meta.uid == self.meta.uid {
+            (self.switches, self.fault) = in_force(self.switches, &before.switches);
+        }
+        self
     }
 }
 
@@ -438,13 +488,33 @@ impl<'v> Fields<'v> {
             .ok_or_else(|| self.invalid(name, format!("must be a number from {least} to {most}")))
     }
 
-    /// Functions of another card than this one are not ours to find.
-    fn own_nic(&self) -> Result<(), Invalid> {
-        match self.at.pointer("/nicSelector/type").and_then(Value::as_str) {
-            None | Some("dpu") => Ok(()),
-            Some(other) => {
-                Err(self.invalid("nicSelector", format!("`type: {other}` is not supported here, only `dpu`")))
-            }
+    fn nic(&self) -> Result<Option<Nic>, Invalid> {
+        if self.at.get("nicSelector").is_none_or(Value::is_null) {
+            return Ok(None);
+        }
+        let nic = self.block("nicSelector")?;
+        let pci = match &*nic.text("type")? {
+            "dpu" => None,
+            "pci" => Some(nic.block("pci")?.pci_address("address")?),
+            other => return Err(nic.invalid("type", format!("`{other}` is none of dpu, pci"))),
+        };
+        let named = nic.at.get("controllerNumber").is_some_and(|number| !number.is_null());
+        let controller = if named { nic.number("controllerNumber", 0, 255)? } else { FIRST_HOST };
+        // The ports of the one card of a DPU and its one host have the names that they have without a selector.
+        let says_more = pci.is_some() || controller != FIRST_HOST;
+        Ok(says_more.then_some(Nic { controller, pci }))
+    }
+
+    /// `0000:03:00.0`.
+    fn pci_address(&self, name: &str) -> Result<String, Invalid> {
+        let text = self.text(name)?;
+        let is_hex = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        let lengths: Vec<usize> = text.split([':', '.']).map(str::len).collect();
+        let separators: String = text.chars().filter(|c| matches!(c, ':' | '.')).collect();
+        let fits = lengths == [4, 2, 2, 1] && separators == "::." && text.split([':', '.']).all(is_hex);
+        match fits {
+            true => Ok(text),
+            false => Err(self.invalid(name, format!("`{}` is no address like 0000:03:00.0", text.escape_debug()))),
         }
     }
 }
@@ -468,10 +538,18 @@ mod tests {
                 json!({"interfaceType": "physical", "physical": {"interfaceName": "p0"}}),
                 InterfaceKind::Physical { name: "p0".into() },
             ),
-            (json!({"interfaceType": "pf", "pf": {"pfID": 1}}), InterfaceKind::Pf { pf: 1 }),
+            (json!({"interfaceType": "pf", "pf": {"pfID": 1}}), InterfaceKind::Pf { pf: 1, nic: None }),
+            (
+                json!({"interfaceType": "pf", "pf": {"pfID": 1, "nicSelector": {"type": "dpu", "controllerNumber": 2}}}),
+                InterfaceKind::Pf { pf: 1, nic: Some(Nic { controller: 2, pci: None }) },
+            ),
+            (
+                json!({"interfaceType": "pf", "pf": {"pfID": 1, "nicSelector": {"type": "pci", "pci": {"address": "0000:03:00.1"}}}}),
+                InterfaceKind::Pf { pf: 1, nic: Some(Nic { controller: 1, pci: Some("0000:03:00.1".into()) }) },
+            ),
             (
                 json!({"interfaceType": "vf", "vf": {"pfID": 0, "vfID": 3, "parentInterfaceRef": "x"}}),
-                InterfaceKind::Vf { pf: 0, vf: 3 },
+                InterfaceKind::Vf { pf: 0, vf: 3, nic: None },
             ),
             (
                 json!({"interfaceType": "vlan", "vlan": {"vlanID": 100, "parentInterfaceRef": "p0-w"}}),
@@ -523,7 +601,15 @@ mod tests {
             ),
             (
                 json!({"interfaceType": "vf", "vf": {"pfID": 0, "vfID": 1, "nicSelector": {"type": "pci"}}}),
-                "spec.vf.nicSelector: `type: pci` is not supported here, only `dpu`",
+                "spec.vf.nicSelector.pci: is missing",
+            ),
+            (
+                json!({"interfaceType": "vf", "vf": {"pfID": 0, "vfID": 1, "nicSelector": {"type": "nic"}}}),
+                "spec.vf.nicSelector.type: `nic` is none of dpu, pci",
+            ),
+            (
+                json!({"interfaceType": "pf", "pf": {"pfID": 0, "nicSelector": {"type": "pci", "pci": {"address": "03:00.0"}}}}),
+                "spec.pf.nicSelector.pci.address: `03:00.0` is no address like 0000:03:00.0",
             ),
         ] {
             assert_eq!(interface(&spec), Err(said.to_owned()), "{spec}");

@@ -9,13 +9,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::api::{Chain, Interface, InterfaceKind, Key, Meta, Pod, SERVICE_LABEL};
+use super::api::{
+    CUSTOM_FLOWS_LABEL, CUSTOM_FLOWS_OF_TIME, Chain, Interface, InterfaceKind, Invalid, Key, Meta, Nic, Pod,
+    SERVICE_LABEL,
+};
+use super::devices::{self, Device, Function};
 use super::hash;
 
 /// Key of `external_ids` that marks a port as ours; its value is the interface it is for. What lacks it is never changed.
 pub const OWNER: &str = "dpu-agent";
 /// Key of `external_ids` by which DPF's programs find an interface.
 pub const DPF_ID: &str = "dpf-id";
+/// Key of `external_ids` by which DPF's programs know ports of the card, and what they leave alone.
+pub const DPF_TYPE: &str = "dpf-type";
+/// What is at [`DPF_TYPE`] of a port of the card.
+pub const UPLINK: &str = "physical";
 
 /// What a person set.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -41,6 +49,8 @@ pub struct Snapshot {
     pub chains: Vec<Chain>,
     /// Pods.
     pub pods: Vec<Pod>,
+    /// Network devices of the system, where an interface is found by its card.
+    pub devices: Vec<Device>,
 }
 
 /// Why something is not there: a reason as conditions have it, and a sentence.
@@ -73,6 +83,24 @@ pub struct Port {
     pub external_ids: BTreeMap<String, String>,
     /// `mtu_request`.
     pub mtu: Option<u16>,
+}
+
+impl Port {
+    /// `external_ids` of the port, and of its interface: a program that makes a port anew keeps those of the one or of the other.
+    #[must_use]
+    pub fn marks(&self) -> BTreeMap<String, String> {
+        let uplink = matches!(self.kind, PortKind::Device { uplink: true, .. });
+        let marks = [(OWNER, Some(&*self.owner)), (DPF_TYPE, uplink.then_some(UPLINK))];
+        marks.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect()
+    }
+
+    /// `external_ids` of the interface, all of them.
+    #[must_use]
+    pub fn interface_ids(&self) -> BTreeMap<String, String> {
+        let mut ids = self.external_ids.clone();
+        ids.append(&mut self.marks());
+        ids
+    }
 }
 
 /// What kind of port.
@@ -110,6 +138,20 @@ pub struct Placed {
     pub interface: Interface,
     /// Where it is.
     pub place: Result<Place, Problem>,
+    /// What it is to the clocks of the network.
+    pub clock: Clock,
+}
+
+/// What a port is to the clocks of the network (PTP, IEEE 1588), whose messages are for one address of every Ethernet.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Clock {
+    /// Nothing in particular.
+    #[default]
+    None,
+    /// A port of the card, by which they come.
+    Uplink,
+    /// A service that keeps the time, by the label of its pod.
+    Service,
 }
 
 /// A chain of this node.
@@ -121,6 +163,8 @@ pub struct DesiredChain {
     pub cookie: u64,
     /// Its switches; why there are none.
     pub switches: Result<Vec<DesiredSwitch>, Problem>,
+    /// Why its newest spec is not in force.
+    pub fault: Option<Problem>,
 }
 
 /// A switch of a chain.
@@ -137,6 +181,8 @@ pub struct DesiredPort {
     pub interface: Option<Key>,
     /// Where that is; why it is not.
     pub place: Result<Place, Problem>,
+    /// What it is to the clocks of the network.
+    pub clock: Clock,
 }
 
 /// All of it.
@@ -150,6 +196,32 @@ pub struct Desired {
     pub chains: Vec<DesiredChain>,
 }
 
+impl Desired {
+    /// Whether nobody knows what the interface with this identifier is: its spec was never readable.
+    #[must_use]
+    pub fn is_unread_interface(&self, id: &str) -> bool {
+        self.interfaces.iter().any(|one| one.interface.id == id && one.interface.kind.is_err())
+    }
+
+    /// Whether nobody knows what the chain with this cookie is: its spec was never readable.
+    #[must_use]
+    pub fn is_unread_chain(&self, cookie: u64) -> bool {
+        self.chains.iter().any(|chain| chain.cookie == cookie && chain.switches.is_err())
+    }
+}
+
+/// What is wrong with a spec.
+#[must_use]
+pub fn invalid(invalid: &Invalid) -> Problem {
+    Problem::new("InvalidSpec", invalid.to_string())
+}
+
+/// What is wrong with a spec, where the one before it is in force.
+#[must_use]
+pub fn outdated(invalid: &Invalid) -> Problem {
+    Problem::new("InvalidSpec", format!("{invalid}; what was asked for before it stays in force"))
+}
+
 /// What the objects of the node ask for.
 #[must_use]
 pub fn desired(snapshot: &Snapshot, settings: &Settings) -> Desired {
@@ -159,9 +231,11 @@ pub fn desired(snapshot: &Snapshot, settings: &Settings) -> Desired {
     interfaces.sort_by_key(|one| age(&one.meta));
     let pods: Vec<&Pod> =
         snapshot.pods.iter().filter(|pod| ours(&pod.node) && !pod.ended && !pod.meta.deleting).collect();
-    let mut made = Made { settings, pods: &pods, ports: BTreeMap::new() };
-    let mut placed: Vec<Placed> =
-        interfaces.iter().map(|one| Placed { interface: (*one).clone(), place: made.place(one) }).collect();
+    let mut made = Made { settings, pods: &pods, devices: &snapshot.devices, ports: BTreeMap::new() };
+    let mut placed: Vec<Placed> = interfaces
+        .iter()
+        .map(|one| Placed { interface: (*one).clone(), place: made.place(one), clock: made.clock(one) })
+        .collect();
     place_vlans(&mut placed);
     let mut chains: Vec<&Chain> = snapshot.chains.iter().filter(|one| ours(&one.node) && !one.meta.deleting).collect();
     chains.sort_by_key(|one| age(&one.meta));
@@ -179,6 +253,7 @@ fn age(meta: &Meta) -> (&str, &Key) {
 struct Made<'m> {
     settings: &'m Settings,
     pods: &'m [&'m Pod],
+    devices: &'m [Device],
     ports: BTreeMap<String, Port>,
 }
 
@@ -188,11 +263,15 @@ impl Made<'_> {
             let message = "belongs to a virtual network, which another controller looks after";
             return Err(Problem::new("ManagedByOther", message));
         }
-        let kind = one.kind.as_ref().map_err(|invalid| Problem::new("InvalidSpec", invalid.to_string()))?;
+        let kind = one.kind.as_ref().map_err(invalid)?;
         match kind {
             InterfaceKind::Physical { name } => self.device(one, name.clone(), true),
-            InterfaceKind::Pf { pf } => self.device(one, format!("pf{pf}hpf"), false),
-            InterfaceKind::Vf { pf, vf } => self.device(one, format!("pf{pf}vf{vf}"), false),
+            InterfaceKind::Pf { pf, nic: None } => self.device(one, format!("pf{pf}hpf"), false),
+            InterfaceKind::Vf { pf, vf, nic: None } => self.device(one, format!("pf{pf}vf{vf}"), false),
+            InterfaceKind::Pf { pf, nic: Some(nic) } => self.function(one, nic, Function { pf: *pf, vf: None }),
+            InterfaceKind::Vf { pf, vf, nic: Some(nic) } => {
+                self.function(one, nic, Function { pf: *pf, vf: Some(*vf) })
+            }
             InterfaceKind::Ovn { bridge, named } => {
                 let (here, there) = ovn_names(&self.settings.bridge, bridge, *named);
                 self.patch(one, bridge, here, there, None)
@@ -205,6 +284,11 @@ impl Made<'_> {
             // When every port has its place.
             InterfaceKind::Vlan { parent, id } => Ok(Place::Vlan(parent.clone(), *id)),
         }
+    }
+
+    fn function(&mut self, one: &Interface, nic: &Nic, function: Function) -> Result<Place, Problem> {
+        let name = devices::find(self.devices, nic, function)?.to_owned();
+        self.device(one, name, false)
     }
 
     fn device(&mut self, one: &Interface, name: String, uplink: bool) -> Result<Place, Problem> {
@@ -261,7 +345,22 @@ impl Made<'_> {
         }
     }
 
+    fn clock(&self, one: &Interface) -> Clock {
+        let keeps_time =
+            |pod: &Pod| pod.meta.labels.get(CUSTOM_FLOWS_LABEL).is_some_and(|flows| flows == CUSTOM_FLOWS_OF_TIME);
+        match &one.kind {
+            Ok(InterfaceKind::Physical { .. }) => Clock::Uplink,
+            Ok(InterfaceKind::Service { id, .. }) if self.serving(one, id).is_ok_and(keeps_time) => Clock::Service,
+            _ => Clock::None,
+        }
+    }
+
     fn pod(&self, one: &Interface, service: &str, interface: &str) -> Result<Place, Problem> {
+        self.serving(one, service).map(|pod| Place::Pod(format!("{}/{interface}", pod.meta.key)))
+    }
+
+    /// The pod of a service.
+    fn serving(&self, one: &Interface, service: &str) -> Result<&Pod, Problem> {
         let of_service = |pod: &&&Pod| {
             pod.meta.key.namespace == one.scope && pod.meta.labels.get(SERVICE_LABEL).is_some_and(|id| id == service)
         };
@@ -271,7 +370,7 @@ impl Made<'_> {
         let counted = if ready.len() == 1 { &ready } else { &pods };
         let names = || counted.iter().map(|pod| pod.meta.key.name.as_str()).collect::<Vec<_>>().join(", ");
         match &counted[..] {
-            [pod] => Ok(Place::Pod(format!("{}/{interface}", pod.meta.key))),
+            [pod] => Ok(pod),
             [] => {
                 let message = format!("no pod of the service `{service}` runs here, in the namespace {}", one.scope);
                 Err(Problem::new("PodNotFound", message))
@@ -342,7 +441,7 @@ fn place_vlans(placed: &mut [Placed]) {
 type Taken = BTreeMap<Place, (Key, usize)>;
 
 fn desired_chain(chain: &Chain, placed: &[Placed], taken: &mut Taken) -> DesiredChain {
-    let switches = chain.switches.as_ref().map_err(|invalid| Problem::new("InvalidSpec", invalid.to_string()));
+    let switches = chain.switches.as_ref().map_err(invalid);
     let switches = switches.map(|switches| {
         let switch = |(index, switch): (usize, &super::api::Switch)| {
             let port = |labels: &BTreeMap<String, String>| {
@@ -362,7 +461,8 @@ fn desired_chain(chain: &Chain, placed: &[Placed], taken: &mut Taken) -> Desired
         };
         switches.iter().enumerate().map(switch).collect()
     });
-    DesiredChain { meta: chain.meta.clone(), cookie: hash::cookie(&chain.meta.key), switches }
+    let fault = chain.fault.as_ref().map(outdated);
+    DesiredChain { meta: chain.meta.clone(), cookie: hash::cookie(&chain.meta.key), switches, fault }
 }
 
 /// The one interface with these labels.
@@ -375,9 +475,15 @@ fn selected(labels: &BTreeMap<String, String>, namespace: &str, placed: &[Placed
     let entries: Vec<&Placed> = found.iter().filter(|one| one.interface.entry).copied().collect();
     let found = if entries.is_empty() { found } else { entries };
     let wanted = || labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
-    let problem = |reason, message| DesiredPort { interface: None, place: Err(Problem::new(reason, message)) };
+    let problem = |reason, message| DesiredPort {
+        interface: None,
+        place: Err(Problem::new(reason, message)),
+        clock: Clock::None,
+    };
     match &found[..] {
-        [one] => DesiredPort { interface: Some(one.interface.meta.key.clone()), place: one.place.clone() },
+        [one] => {
+            DesiredPort { interface: Some(one.interface.meta.key.clone()), place: one.place.clone(), clock: one.clock }
+        }
         [] => problem("InterfaceNotFound", format!("no interface with {} on this node", wanted())),
         many => {
             let names: Vec<String> = many.iter().map(|one| one.interface.meta.key.to_string()).collect();
@@ -387,202 +493,4 @@ fn selected(labels: &BTreeMap<String, String>, namespace: &str, placed: &[Placed
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn settings() -> Settings {
-        Settings {
-            node: "w".to_owned(),
-            bridge: "br-sfc".to_owned(),
-            port_type: "dpdk".to_owned(),
-            mtu: None,
-            remove_uplinks: false,
-        }
-    }
-
-    fn interface(name: &str, label: &str, mut spec: Value) -> Interface {
-        if spec.get("node").is_none() {
-            spec["node"] = json!("w");
-        }
-        let created = format!("2026-01-01T00:00:{:02}Z", name.len());
-        let metadata =
-            json!({"namespace": "ns", "name": name, "labels": {"port": label}, "creationTimestamp": created});
-        Interface::of(&json!({"metadata": metadata, "spec": spec})).unwrap()
-    }
-
-    fn chain(name: &str, created: &str, switches: &[&[&str]]) -> Chain {
-        let port = |label: &&str| json!({"serviceInterface": {"matchLabels": {"port": label}}});
-        let switches: Vec<Value> =
-            switches.iter().map(|ports| json!({"ports": ports.iter().map(port).collect::<Vec<_>>()})).collect();
-        let metadata = json!({"namespace": "ns", "name": name, "creationTimestamp": created});
-        Chain::of(&json!({"metadata": metadata, "spec": {"node": "w", "switches": switches}})).unwrap()
-    }
-
-    fn pod(name: &str, service: &str, phase: &str, ready: bool) -> Pod {
-        let status =
-            json!({"phase": phase, "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}]});
-        let metadata = json!({"namespace": "ns", "name": name, "labels": {SERVICE_LABEL: service}});
-        Pod::of(&json!({"metadata": metadata, "spec": {"nodeName": "w"}, "status": status})).unwrap()
-    }
-
-    fn physical(name: &str) -> Value {
-        json!({"interfaceType": "physical", "physical": {"interfaceName": name}})
-    }
-
-    /// The place of each interface, or the reason why it has none.
-    fn places(interfaces: &[Interface], pods: &[Pod]) -> Vec<String> {
-        let snapshot = Snapshot { interfaces: interfaces.to_vec(), chains: Vec::new(), pods: pods.to_vec() };
-        let said = |one: &Placed| match &one.place {
-            Ok(place) => format!("{place:?}"),
-            Err(problem) => problem.reason.to_owned(),
-        };
-        desired(&snapshot, &settings()).interfaces.iter().map(said).collect()
-    }
-
-    #[test]
-    fn names_of_ports_are_those_of_dpf() {
-        let interfaces = [
-            interface("a", "", physical("p0")),
-            interface("bb", "", json!({"interfaceType": "pf", "pf": {"pfID": 1}})),
-            interface("ccc", "", json!({"interfaceType": "vf", "vf": {"pfID": 0, "vfID": 3}})),
-            interface("dddd", "", json!({"interfaceType": "ovn"})),
-            interface("eeeee", "", json!({"interfaceType": "ovn", "ovn": {"externalBridge": "br-x"}})),
-        ];
-        let snapshot = Snapshot { interfaces: interfaces.to_vec(), ..Snapshot::default() };
-        let desired = desired(&snapshot, &settings());
-        let names: Vec<(&str, &str)> =
-            desired.ports.iter().map(|(name, port)| (name.as_str(), port.bridge.as_str())).collect();
-        assert_eq!(
-            names,
-            [
-                ("p0", "br-sfc"),
-                ("pf0vf3", "br-sfc"),
-                ("pf1hpf", "br-sfc"),
-                ("puplinkbrovn", "br-ovn"),
-                ("puplinkbrsfc", "br-sfc"),
-                ("puplinkbrsfctobrx", "br-sfc"),
-                ("puplinkbrxtobrsfc", "br-x"),
-            ]
-        );
-        // OVN-Kubernetes' end carries no identifier of DPF.
-        assert!(desired.ports["puplinkbrovn"].external_ids.is_empty());
-        assert_eq!(desired.ports["puplinkbrsfc"].external_ids[DPF_ID], "ns/dddd");
-    }
-
-    #[test]
-    fn a_patch_is_named_by_the_hash_of_its_interface() {
-        let mut patch = interface(
-            "patch1",
-            "",
-            json!({"interfaceType": "patch", "patch": {"peerBridge": "br-y", "peerExternalIDs": {"k": "v"}}}),
-        );
-        patch.id = "dpf-operator-system/patch1".to_owned();
-        let snapshot = Snapshot { interfaces: vec![patch], ..Snapshot::default() };
-        let ports = desired(&snapshot, &settings()).ports;
-        let far = &ports["p_bry_to_brsfc_4845e2ea"];
-        assert_eq!(far.kind, PortKind::Patch { peer: "p_brsfc_to_bry_4845e2ea".to_owned() });
-        assert_eq!(
-            far.external_ids,
-            [("dpf-id", "dpf-operator-system/patch1"), ("k", "v")].map(|(k, v)| (k.to_owned(), v.to_owned())).into()
-        );
-        assert_eq!(ports["p_brsfc_to_bry_4845e2ea"].bridge, "br-sfc");
-    }
-
-    #[test]
-    fn what_cannot_be_had_says_why() {
-        let other = interface(
-            "a",
-            "",
-            json!({"interfaceType": "physical", "physical": {"interfaceName": "p0"}, "node": "other"}),
-        );
-        let taken = interface("ccc", "", physical("p0"));
-        let vlan = |parent: &str| json!({"interfaceType": "vlan", "vlan": {"vlanID": 7, "parentInterfaceRef": parent}});
-        let found = places(
-            &[
-                other,
-                interface("bb", "", physical("p0")),
-                taken,
-                interface("dddd", "", vlan("bb")),
-                interface("eeeee", "", vlan("gone")),
-                interface("ffffff", "", vlan("bb")),
-                interface("ggggggg", "", json!({"interfaceType": "pf", "pf": {"pfID": 0, "virtualNetwork": "x"}})),
-                interface("hhhhhhhh", "", json!({"interfaceType": "pf"})),
-                interface("iiiiiiiii", "", json!({"interfaceType": "patch", "patch": {"peerBridge": "br-sfc"}})),
-            ],
-            &[],
-        );
-        let expected = [
-            r#"Port("p0")"#,
-            "NameConflict",
-            r#"Vlan("p0", 7)"#,
-            "ParentNotFound",
-            "NameConflict",
-            "ManagedByOther",
-            "InvalidSpec",
-            "InvalidSpec",
-        ];
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn the_pod_that_serves_counts() {
-        let service = json!({"interfaceType": "service", "service": {"serviceID": "s", "network": "n", "interfaceName": "app_sf"}});
-        let place = |pods: &[Pod]| places(&[interface("i", "", service.clone())], pods).remove(0);
-        let serving = r#"Pod("ns/b/app_sf")"#;
-        assert_eq!(place(&[]), "PodNotFound");
-        assert_eq!(place(&[pod("b", "other", "Running", true)]), "PodNotFound");
-        assert_eq!(place(&[pod("b", "s", "Pending", false)]), serving);
-        assert_eq!(place(&[pod("a", "s", "Succeeded", false), pod("b", "s", "Running", false)]), serving);
-        assert_eq!(place(&[pod("a", "s", "Running", false), pod("b", "s", "Running", true)]), serving);
-        assert_eq!(place(&[pod("a", "s", "Running", true), pod("b", "s", "Running", true)]), "PodAmbiguous");
-    }
-
-    #[test]
-    fn a_port_belongs_to_one_switch_the_older_chains() {
-        let interfaces = [
-            interface("a", "p0", physical("p0")),
-            interface("bb", "p1", physical("p1")),
-            interface("ccc", "p2", physical("p2")),
-        ];
-        let chains = [
-            chain("new", "2026-02-01T00:00:00Z", &[&["p0", "p2"]]),
-            chain("old", "2026-01-01T00:00:00Z", &[&["p0", "p1"], &["p1", "p1", "p9"]]),
-        ];
-        let snapshot = Snapshot { interfaces: interfaces.to_vec(), chains: chains.to_vec(), pods: Vec::new() };
-        let desired = desired(&snapshot, &settings());
-        let said: Vec<(String, Vec<Vec<String>>)> = desired
-            .chains
-            .iter()
-            .map(|chain| {
-                let port = |port: &DesiredPort| match &port.place {
-                    Ok(Place::Port(name)) => name.clone(),
-                    other => {
-                        other.as_ref().map_or_else(|problem| problem.reason.to_owned(), |place| format!("{place:?}"))
-                    }
-                };
-                let switches = chain.switches.as_ref().unwrap().iter();
-                (chain.meta.key.name.clone(), switches.map(|switch| switch.ports.iter().map(port).collect()).collect())
-            })
-            .collect();
-        let twice = "PortInTwoSwitches".to_owned();
-        let text = str::to_owned;
-        let expected = [
-            (
-                text("old"),
-                vec![vec![text("p0"), text("p1")], vec![twice.clone(), twice.clone(), text("InterfaceNotFound")]],
-            ),
-            (text("new"), vec![vec![twice, text("p2")]]),
-        ];
-        assert_eq!(said, expected);
-    }
-
-    #[test]
-    fn what_is_being_deleted_is_gone() {
-        let mut going = interface("a", "p0", physical("p0"));
-        going.meta.deleting = true;
-        let snapshot = Snapshot { interfaces: vec![going], ..Snapshot::default() };
-        assert_eq!(desired(&snapshot, &settings()), Desired::default());
-    }
-}
+mod tests;

@@ -8,7 +8,8 @@
 //! where a source address was seen and goes on with table 1, which knows the address or floods. Every frame is learned from, so
 //! that no third port sees what is not for it; how many addresses a chain learns is limited, and what is sent to many always
 //! floods, whatever somebody claims to be the source of. A switch with two VLANs of one port floods everything: the bridge does
-//! not send what it learned back to the port that it came from.
+//! not send what it learned back to the port that it came from. Messages of clocks (PTP) go between uplinks and the services that
+//! keep the time alone, as in DPF from v25.10 on.
 //!
 //! The registers and priorities are ours: DPF's flows (priority 20 and 30 in v24.10, tables 0 and 1 later) are never matched by
 //! accident, as what we plan is compared by cookie.
@@ -30,6 +31,10 @@ const PORT_VLAN: u16 = 41;
 const MANY: u16 = 3;
 const LEARNED: u16 = 2;
 const UNKNOWN: u16 = 1;
+/// Above what comes in by a port otherwise.
+const CLOCK: u16 = 10;
+/// The address of the messages of clocks that stay on their link (IEEE 1588, annex F).
+const CLOCKS: Mac = Mac([0x01, 0x80, 0xc2, 0x00, 0x00, 0x0e]);
 /// `vlan_tci` with a tag.
 const TAG: u16 = 0x1000;
 /// Seconds that an address is known without being seen, as in DPF.
@@ -60,6 +65,9 @@ pub struct Switch {
     pub cookie: u64,
     /// Its ports; none twice, here or in another switch.
     pub members: Vec<Member>,
+    /// Those by which the messages of clocks come, and those of services that keep the time: the messages go between these, and
+    /// nowhere else.
+    pub clocks: (Vec<Member>, Vec<Member>),
 }
 
 /// The flows of all switches of a bridge, in order.
@@ -75,6 +83,7 @@ pub fn flows(switches: &[Switch]) -> Vec<Flow> {
                 flows.push(connect(switch.cookie, *other, *one));
             }
             members => {
+                flows.extend(between_clocks(switch));
                 let number = number(switch, &mut numbers);
                 let ports: BTreeSet<u32> = members.iter().map(|member| member.ofport).collect();
                 let learns = ports.len() == members.len();
@@ -168,6 +177,24 @@ fn connect(cookie: u64, from: Member, to: Member) -> Flow {
     let (priority, matches, mut actions) = comes_by(from);
     actions.extend(goes_by(to, from.ofport));
     at(cookie, IN, priority, matches, actions)
+}
+
+/// Messages of clocks, between uplinks and services that keep the time. Two ports alone need nothing of the kind.
+fn between_clocks(switch: &Switch) -> impl Iterator<Item = Flow> {
+    let (uplinks, services) = &switch.clocks;
+    let way = |from: Member, to: &[Member]| {
+        let (priority, mut matches, mut actions) = comes_by(from);
+        matches.eth_dst = Some(EthMatch::exact(CLOCKS));
+        for (index, member) in to.iter().enumerate() {
+            if index > 0 && to[index - 1].vlan.is_some() {
+                actions.push(Action::PopVlan);
+            }
+            actions.extend(goes_by(*member, from.ofport));
+        }
+        at(switch.cookie, IN, priority + CLOCK, matches, actions)
+    };
+    let ways = [(uplinks, services), (services, uplinks)].into_iter().filter(|(_, to)| !to.is_empty());
+    ways.flat_map(move |(from, to)| from.iter().map(move |from| way(*from, to)))
 }
 
 /// A port of a switch that learns.

@@ -16,6 +16,7 @@ pub mod cli;
 pub mod control;
 pub mod crd;
 pub mod desired;
+pub mod devices;
 pub mod flow;
 pub mod flows;
 pub mod hash;

@@ -27,6 +27,19 @@ pub struct Observed {
     pub interfaces: BTreeMap<String, Interface>,
     /// By bridge; `None` where the switch could not be asked. Sorted.
     pub flows: BTreeMap<String, Option<Vec<Flow>>>,
+    /// By bridge, the name of each port by its number, as the switch itself has them; nothing where it was not asked.
+    pub numbers: BTreeMap<String, Numbers>,
+}
+
+/// Names of ports by number, cut to the 15 bytes that OpenFlow 1.4 has for them.
+pub type Numbers = BTreeMap<u32, String>;
+
+/// Whether a name as OpenFlow has it can be this one.
+#[must_use]
+pub fn is_cut_of(cut: &str, name: &str) -> bool {
+    const MOST: usize = 15;
+    // What is cut inside of a character is no text any more.
+    cut == name || name.len() > MOST && (!name.is_ascii() || cut == &name[..MOST])
 }
 
 /// The switch as a whole.

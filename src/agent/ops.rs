@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use super::desired::{OWNER, Port, PortKind};
+use super::desired::{Port, PortKind};
 use super::observed::Observed;
 use super::ovsdb::{Atom, Condition, Mutation, Mutator, Operation, Row, Transaction, Uuid, Value};
 use super::plan::{Columns, PortChange};
@@ -100,14 +100,14 @@ fn create(asked: &mut Asked, index: usize, name: &str, port: &Port, number: u32)
         rows: Vec::new(),
     };
     asked.push(Some(name), is_not_there);
-    let (kind, peer, uplink) = match &port.kind {
-        PortKind::Device { port_type, uplink } => (port_type.as_str(), None, *uplink),
-        PortKind::Patch { peer } => ("patch", Some(peer.as_str()), false),
+    let (kind, peer) = match &port.kind {
+        PortKind::Device { port_type, .. } => (port_type.as_str(), None),
+        PortKind::Patch { peer } => ("patch", Some(peer.as_str())),
     };
     let mut interface = row([
         ("name", Value::from(name)),
         ("type", Value::from(kind)),
-        ("external_ids", pairs(&port.external_ids)),
+        ("external_ids", pairs(&port.interface_ids())),
         ("ofport_request", Value::from(i64::from(number))),
     ]);
     if let Some(peer) = peer {
@@ -118,15 +118,10 @@ fn create(asked: &mut Asked, index: usize, name: &str, port: &Port, number: u32)
     }
     let (interface_row, port_row) = (format!("interface{index}"), format!("port{index}"));
     asked.push(Some(name), Operation::Insert { table: "Interface", row: interface, name: Some(interface_row.clone()) });
-    let mut marks = BTreeMap::from([(OWNER.to_owned(), port.owner.clone())]);
-    if uplink {
-        // As DPF marks what its sweep leaves alone.
-        marks.insert("dpf-type".to_owned(), "physical".to_owned());
-    }
     let port_columns = row([
         ("name", Value::from(name)),
         ("interfaces", Value::from(Atom::NamedUuid(interface_row))),
-        ("external_ids", pairs(&marks)),
+        ("external_ids", pairs(&port.marks())),
     ]);
     asked.push(Some(name), Operation::Insert { table: "Port", row: port_columns, name: Some(port_row.clone()) });
     Atom::NamedUuid(port_row)
@@ -164,12 +159,11 @@ fn update(asked: &mut Asked, name: &str, columns: &Columns, observed: &Observed)
         asked.push_one(Some(name), Operation::Update { table: "Interface", conditions: by_name(name), row: set });
     }
     let peer: BTreeMap<String, String> = columns.peer.iter().map(|peer| ("peer".to_owned(), peer.clone())).collect();
-    let owner: BTreeMap<String, String> = columns.owner.iter().map(|one| (OWNER.to_owned(), one.clone())).collect();
     let of_interface = || by_name(name);
     for (table, conditions, column, keys) in [
         ("Interface", of_interface(), "external_ids", &columns.external_ids),
         ("Interface", of_interface(), "options", &peer),
-        ("Port", vec![Condition::row(port)], "external_ids", &owner),
+        ("Port", vec![Condition::row(port)], "external_ids", &columns.marks),
     ] {
         if !keys.is_empty() {
             let mutations = vec![
@@ -208,6 +202,7 @@ fn change_members(asked: &mut Asked, bridge: &str, members: Members) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::desired::OWNER;
     use crate::agent::observed;
 
     const PORT: &str = "550e8400-e29b-41d4-a716-446655440001";
@@ -288,7 +283,7 @@ mod tests {
     fn a_key_is_taken_away_before_it_is_inserted() {
         let columns = Columns {
             external_ids: [("dpf-id".to_owned(), "ns/b".to_owned())].into(),
-            owner: Some("ns/b".to_owned()),
+            marks: [(OWNER.to_owned(), "ns/b".to_owned())].into(),
             mtu: Some(None),
             ..Columns::default()
         };

@@ -10,7 +10,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::api::Key;
-use super::desired::{DPF_ID, Desired, DesiredChain, OWNER, Place, Port, PortKind, Problem, Settings};
+use super::desired::{
+    Clock, DPF_ID, DPF_TYPE, Desired, DesiredChain, OWNER, Place, Port, PortKind, Problem, Settings, UPLINK,
+};
 use super::flow::Flow;
 use super::flows::{self, Member, Switch};
 use super::hash::{self, COOKIE, COOKIE_MASK};
@@ -21,6 +23,9 @@ const MOST_REMOVED: usize = 20;
 /// Numbers of ports of ours: above those that DPF's CNI hashes to (up to 255), below those of its later releases.
 const FIRST_NUMBER: u32 = 0x4000;
 const NUMBERS: u32 = 0x4000;
+
+/// Key of `external_ids` of an interface of ours: the number of the device that its port was opened for.
+const DEVICE: &str = "dpu-agent-device";
 
 /// What has to be done.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -89,12 +94,21 @@ pub struct Columns {
     pub peer: Option<String>,
     /// `external_ids` of the interface that are set; others stay.
     pub external_ids: BTreeMap<String, String>,
-    /// The mark in `external_ids` of the port.
-    pub owner: Option<String>,
+    /// `external_ids` of the port that are set; others stay.
+    pub marks: BTreeMap<String, String>,
     /// `mtu_request`.
     pub mtu: Option<Option<u16>>,
     /// `ofport_request`.
     pub number: Option<u32>,
+}
+
+impl Columns {
+    /// Whether this only notes which device a port was opened for.
+    #[must_use]
+    pub fn is_note(&self) -> bool {
+        let rest = Self { external_ids: BTreeMap::new(), ..self.clone() };
+        rest == Self::default() && self.external_ids.keys().all(|key| key == DEVICE)
+    }
 }
 
 /// One change of flows.
@@ -131,7 +145,7 @@ pub fn plan(desired: &Desired, observed: &Observed, settings: &Settings) -> Plan
     let switches = chains(desired, &view, &mut plan);
     plan.wanted = flows::flows(&switches);
     if let Some(Some(there)) = observed.flows.get(&settings.bridge) {
-        (plan.flows, plan.conflicts) = flow_changes(&plan.wanted, there, desired);
+        (plan.flows, plan.conflicts) = flow_changes(&plan, there, desired, &numbers(observed, settings));
     }
     plan
 }
@@ -163,8 +177,11 @@ impl Ports<'_> {
                     problems.insert(name.clone(), Problem::new("PortOnOtherBridge", message));
                 }
                 Some(there) => match self.observed.interfaces.get(name) {
-                    Some(interface) if is_ours(there) => {
-                        let columns = columns(port, there, interface);
+                    Some(interface) if owner(self.observed, name).is_some() => {
+                        let mut columns = columns(port, there, interface);
+                        if interface.external_ids.contains_key(DEVICE) && columns.external_ids.contains_key(DEVICE) {
+                            columns.number = Some(numbers.free(&port.bridge, name));
+                        }
                         if columns != Columns::default() {
                             plan.ports.push(PortChange::Update { name: name.clone(), columns });
                         }
@@ -209,10 +226,12 @@ impl Ports<'_> {
         let mut removed = 0;
         for (name, port) in &self.observed.ports {
             let wanted = self.desired.ports.get(name).is_some_and(|wanted| wanted.bridge == port.bridge);
-            if wanted || !is_ours(port) {
+            let Some(owner) = owner(self.observed, name) else { continue };
+            // What an interface asked for that nobody can read any more is not known to be gone.
+            if wanted || self.desired.is_unread_interface(owner) {
                 continue;
             }
-            if is_uplink(port) && !self.settings.remove_uplinks {
+            if is_uplink(self.observed, name) && !self.settings.remove_uplinks {
                 plan.kept.insert(name.clone());
             } else if removed < MOST_REMOVED {
                 removed += 1;
@@ -222,13 +241,21 @@ impl Ports<'_> {
     }
 }
 
-fn is_ours(port: &observed::Port) -> bool {
-    port.external_ids.contains_key(OWNER)
+/// The interface that a port of ours is for. A port is ours where it carries our mark, or its interface does.
+#[must_use]
+pub fn owner<'o>(observed: &'o Observed, port: &str) -> Option<&'o String> {
+    mark(observed, port, OWNER)
 }
 
 /// As DPF marks ports of the card, and we do.
-fn is_uplink(port: &observed::Port) -> bool {
-    port.external_ids.get("dpf-type").is_some_and(|kind| kind == "physical")
+fn is_uplink(observed: &Observed, port: &str) -> bool {
+    mark(observed, port, DPF_TYPE).is_some_and(|kind| kind == UPLINK)
+}
+
+fn mark<'o>(observed: &'o Observed, name: &str, key: &str) -> Option<&'o String> {
+    let of_port = observed.ports.get(name)?.external_ids.get(key);
+    let interface = || observed.interfaces.get(name).filter(|interface| interface.port == name);
+    of_port.or_else(|| interface()?.external_ids.get(key))
 }
 
 /// What is not as it must be on a port of ours.
@@ -237,14 +264,18 @@ fn columns(port: &Port, there: &observed::Port, interface: &observed::Interface)
         PortKind::Device { port_type, .. } => (port_type.as_str(), None),
         PortKind::Patch { peer } => ("patch", Some(peer)),
     };
-    let differs = |key: &str, value: &str| interface.external_ids.get(key).is_none_or(|there| there != value);
-    let external_ids = port.external_ids.iter().filter(|(key, value)| differs(key, value));
+    let lacking = |mut wanted: BTreeMap<String, String>, there: &BTreeMap<String, String>| {
+        wanted.retain(|key, value| there.get(key) != Some(value));
+        wanted
+    };
+    let mut ids = port.interface_ids();
+    ids.extend(device(port, interface).map(|index| (DEVICE.to_owned(), index)));
     let peer = peer.filter(|peer| interface.options.get("peer") != Some(*peer));
     Columns {
         port_type: (interface.kind != port_type).then(|| port_type.to_owned()),
         peer: peer.cloned(),
-        external_ids: external_ids.map(|(key, value)| (key.clone(), value.clone())).collect(),
-        owner: (there.external_ids.get(OWNER) != Some(&port.owner)).then(|| port.owner.clone()),
+        external_ids: lacking(ids, &interface.external_ids),
+        marks: lacking(port.marks(), &there.external_ids),
         mtu: (interface.mtu_request != port.mtu.map(i64::from)).then_some(port.mtu),
         // A number that is asked for is not taken away by another port that asks for it.
         number: match (interface.ofport_request, interface.ofport) {
@@ -252,6 +283,15 @@ fn columns(port: &Port, there: &observed::Port, interface: &observed::Interface)
             _ => None,
         },
     }
+}
+
+/// The number of the device that the switch has opened for a port. A device that was taken away and made again has the same name
+/// and another number: the switch says that its link is up, and goes on reading from the one that is gone (`netdev` datapath, OVS
+/// 3.1) until the port gets another number. Devices of DPDK are numbered by name.
+fn device(port: &Port, interface: &observed::Interface) -> Option<String> {
+    let PortKind::Device { port_type, .. } = &port.kind else { return None };
+    let open = port_type.is_empty() && interface.ofport.is_some_and(|number| number > 0);
+    interface.ifindex.filter(|index| open && *index > 0).map(|index| index.to_string())
 }
 
 /// Why a port that somebody else made cannot serve.
@@ -317,9 +357,19 @@ impl View<'_> {
             self.observed.interfaces.iter().filter(|(_, one)| has(one)).map(|(name, _)| name).collect();
         match found[..] {
             [name] => {
-                let here = self.observed.ports.get(name).is_some_and(|port| port.bridge == self.settings.bridge);
-                let plain = self.settings.bridge.replace('-', "");
-                Ok(if here { name.clone() } else { format!("p{name}{plain}") })
+                let bridge = &self.settings.bridge;
+                if self.observed.ports.get(name).is_some_and(|port| port.bridge == *bridge) {
+                    return Ok(name.clone());
+                }
+                let patch = format!("p{name}{}", bridge.replace('-', ""));
+                match self.observed.ports.contains_key(&patch) {
+                    true => Ok(patch),
+                    false => {
+                        let message =
+                            format!("the CNI has not joined `{name}` to `{bridge}`: there is no port `{patch}`");
+                        Err(Problem::new("PortNotReady", message))
+                    }
+                }
             }
             [] => Err(Problem::new("PortNotReady", format!("the CNI has made no port for {id}"))),
             _ => {
@@ -348,7 +398,9 @@ impl View<'_> {
         let interface = self.observed.interfaces.get(name);
         let number = interface.and_then(|interface| interface.ofport);
         if let Some(ofport) = number.and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 0) {
-            return Ok(Found { port: name.to_owned(), member: Member { ofport, vlan }, ours: is_ours(port) });
+            self.has_number(name, ofport)?;
+            let ours = owner(self.observed, name).is_some();
+            return Ok(Found { port: name.to_owned(), member: Member { ofport, vlan }, ours });
         }
         let error = interface.and_then(|interface| interface.error.as_deref()).filter(|text| !text.is_empty());
         Err(match error {
@@ -358,6 +410,23 @@ impl View<'_> {
             Some(error) => Problem::new("DeviceError", format!("the port `{name}`: {error}")),
             None => Problem::new("PortNotReady", format!("the switch has given the port `{name}` no number")),
         })
+    }
+
+    /// The database says which number a port has, the switch says which port has a number: while they differ, one of them is late,
+    /// and frames for the number might go to another port.
+    fn has_number(&self, name: &str, ofport: u32) -> Result<(), Problem> {
+        let Some(numbers) = self.observed.numbers.get(&self.settings.bridge) else { return Ok(()) };
+        match numbers.get(&ofport) {
+            Some(there) if observed::is_cut_of(there, name) => Ok(()),
+            Some(there) => {
+                let message = format!("the number {ofport} of the port `{name}` is that of `{there}` in the switch");
+                Err(Problem::new("PortNotReady", message))
+            }
+            None => {
+                let message = format!("the switch has no port with the number {ofport} of `{name}` yet");
+                Err(Problem::new("PortNotReady", message))
+            }
+        }
     }
 }
 
@@ -387,7 +456,12 @@ fn chains(desired: &Desired, view: &View<'_>, plan: &mut Plan) -> Vec<Switch> {
                 })
                 .collect();
             let members = ports.iter().flatten().map(|found| found.member).collect();
-            switches.push(Switch { chain: chain.meta.key.clone(), index, cookie: chain.cookie, members });
+            let are = |clock: Clock| {
+                let wanted = switch.ports.iter().zip(&ports).filter(move |(port, _)| port.clock == clock);
+                wanted.filter_map(|(_, found)| Some(found.as_ref().ok()?.member)).collect()
+            };
+            let clocks = (are(Clock::Uplink), are(Clock::Service));
+            switches.push(Switch { chain: chain.meta.key.clone(), index, cookie: chain.cookie, members, clocks });
             found.push(ports);
         }
         plan.chains.insert(chain.meta.key.clone(), found);
@@ -396,9 +470,15 @@ fn chains(desired: &Desired, view: &View<'_>, plan: &mut Plan) -> Vec<Switch> {
 }
 
 /// What makes the flows there those that must be, and the cookies of chains that somebody else's flow stands in the way of.
-fn flow_changes(wanted: &[Flow], there: &[Flow], desired: &Desired) -> (Vec<FlowChange>, BTreeMap<u64, Flow>) {
+fn flow_changes(
+    plan: &Plan,
+    there: &[Flow],
+    desired: &Desired,
+    numbers: &BTreeSet<u32>,
+) -> (Vec<FlowChange>, BTreeMap<u64, Flow>) {
     let place = |flow: &Flow| (flow.table, flow.priority, flow.matches.clone());
-    let mut changes = takeover(there, desired);
+    let wanted = &*plan.wanted;
+    let mut changes = takeover(there, desired, &plan.chains);
     let replaced: BTreeSet<u64> = desired.chains.iter().map(|chain| hash::dpf_cookie(&chain.meta.key)).collect();
     let (ours, foreign): (Vec<&Flow>, Vec<&Flow>) =
         there.iter().filter(|flow| !replaced.contains(&flow.cookie)).partition(|flow| is_ours_flow(flow));
@@ -412,6 +492,8 @@ fn flow_changes(wanted: &[Flow], there: &[Flow], desired: &Desired) -> (Vec<Flow
             // Another is put in its place below.
             Some(_) => {}
             None if flows::is_learned(flow, &learners) => {}
+            // A chain that nobody can read any more keeps what it has, as far as its ports are there.
+            None if desired.is_unread_chain(flow.cookie) && flow.ports().all(|port| numbers.contains(&port)) => {}
             None => changes.push(FlowChange::Remove(flow.clone())),
         }
     }
@@ -425,17 +507,35 @@ fn flow_changes(wanted: &[Flow], there: &[Flow], desired: &Desired) -> (Vec<Flow
     (changes, conflicts)
 }
 
+/// The numbers of the ports of the bridge.
+fn numbers(observed: &Observed, settings: &Settings) -> BTreeSet<u32> {
+    let here = |interface: &&observed::Interface| {
+        observed.ports.get(&interface.port).is_some_and(|port| port.bridge == settings.bridge)
+    };
+    let number = |interface: &observed::Interface| u32::try_from(interface.ofport?).ok();
+    observed.interfaces.values().filter(here).filter_map(number).collect()
+}
+
 /// Whether a flow carries our mark.
 #[must_use]
 pub fn is_ours_flow(flow: &Flow) -> bool {
     flow.cookie & COOKIE_MASK == COOKIE
 }
 
-/// DPF's own flows of chains that are ours now.
-fn takeover(there: &[Flow], desired: &Desired) -> Vec<FlowChange> {
+/// DPF's own flows of chains that are ours now. They stay until every port of the chain is found: until then they may carry what
+/// ours cannot yet, and where both match ours come first.
+fn takeover(
+    there: &[Flow],
+    desired: &Desired,
+    found: &BTreeMap<Key, Vec<Vec<Result<Found, Problem>>>>,
+) -> Vec<FlowChange> {
     let cookies: BTreeSet<u64> = there.iter().map(|flow| flow.cookie).collect();
     let of = |chain: &DesiredChain| hash::dpf_cookie(&chain.meta.key);
-    let cookies = desired.chains.iter().map(of).filter(|cookie| cookies.contains(cookie));
+    let whole = |chain: &&DesiredChain| {
+        let ports = found.get(&chain.meta.key).map(|switches| switches.iter().flatten());
+        ports.is_some_and(|mut ports| ports.all(Result::is_ok))
+    };
+    let cookies = desired.chains.iter().filter(whole).map(of).filter(|cookie| cookies.contains(cookie));
     cookies.map(FlowChange::RemoveCookie).collect()
 }
 

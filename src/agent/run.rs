@@ -26,7 +26,7 @@ use super::ops::{Asked, LOCK};
 use super::ovsdb::connection::{Client, Error as DatabaseError, Times, View};
 use super::ovsdb::session::{Interest, Refused};
 use super::ovsdb::{Endpoint, TransactError};
-use super::sources::{Given, cluster, folder};
+use super::sources::{Given, cluster, devices, folder};
 
 /// How long a change that is under way may take when the agent is told to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(10);
@@ -58,6 +58,8 @@ pub struct Options {
     pub ovsdb: Endpoint,
     /// The folder with the sockets of bridges.
     pub rundir: PathBuf,
+    /// What the system says of its devices.
+    pub sysfs: PathBuf,
     /// How often the flows are read without a reason, and the API server is asked what it keeps.
     pub audit: Duration,
 }
@@ -125,8 +127,10 @@ struct Runner {
 
 impl Runner {
     async fn start(options: Options, say: Say) -> Result<Self, Failure> {
-        let Options { settings, place, sets, ovsdb, rundir, audit } = options;
-        let (sender, given) = watch::channel(Given::default());
+        let Options { settings, place, sets, ovsdb, rundir, sysfs, audit } = options;
+        let (sender, objects) = watch::channel(Given::default());
+        let (with_devices, given) = watch::channel(Given::default());
+        tokio::spawn(devices::follow(sysfs, objects, with_devices));
         let (outlet, before) = Outlet::open(&place, &settings.node, audit).await?;
         let node = settings.node.clone();
         match (place, outlet.client()) {
@@ -200,6 +204,7 @@ impl Runner {
                     self.connection = Some(connection);
                     Input::BridgeOpened
                 }
+                BridgeEvent::Ports(numbers) => Input::Ports(numbers),
                 BridgeEvent::Closed(error) => {
                     self.connection = None;
                     Input::BridgeClosed(error)

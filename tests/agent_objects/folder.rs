@@ -98,3 +98,31 @@ fn status_is_written_whole_and_only_on_change() {
     // A program that starts again finds its files.
     assert_eq!(Folder::open(&path).unwrap().write(&[node, document("a", "False")]).unwrap(), 0);
 }
+
+#[test]
+fn status_of_what_went_while_no_agent_was_there_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let document = |name: &str| Document {
+        target: Target::Object(Kind::Chain),
+        key: Key::new("ns", name),
+        uid: String::new(),
+        status: json!({"conditions": []}),
+    };
+    let chains = json!([{"namespace": "ns", "name": "a"}, {"namespace": "ns", "name": "b"}]);
+    let node = |chains| Document {
+        target: Target::Node,
+        key: Key::new("", "w"),
+        uid: String::new(),
+        status: json!({"chains": chains}),
+    };
+    let mut out = Folder::open(folder.path()).unwrap();
+    assert!(out.before("w").is_none());
+    assert_eq!(out.write(&[node(chains), document("a"), document("b")]).unwrap(), 3);
+    // That of another node's agent.
+    fs::write(folder.path().join("servicechain-ns-c.json"), "{}").unwrap();
+    let mut out = Folder::open(folder.path()).unwrap();
+    assert_eq!(out.before("w").unwrap().chains.len(), 2);
+    assert_eq!(out.write(&[node(json!([{"namespace": "ns", "name": "a"}])), document("a")]).unwrap(), 2);
+    let there = ["a", "b", "c"].map(|name| folder.path().join(format!("servicechain-ns-{name}.json")).exists());
+    assert_eq!(there, [true, false, true]);
+}

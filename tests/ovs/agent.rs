@@ -1,11 +1,18 @@
 //! The program itself, between a folder of objects and a real switch.
 
 mod cluster;
+mod defects;
 mod faults;
 mod figures;
+mod kills;
+mod kinds;
 mod look;
+mod members;
 mod objects;
 mod ownership;
+mod packets;
+mod plan;
+mod pods;
 
 use std::fs;
 use std::path::Path;
@@ -55,13 +62,17 @@ impl Agent {
 
 impl Lab {
     fn start(bridges: &[&str]) -> Self {
-        Self { switch: Switch::start(bridges), from: TempDir::new().unwrap(), status: TempDir::new().unwrap() }
+        Self::on(Switch::start(bridges))
+    }
+
+    fn on(switch: Switch) -> Self {
+        Self { switch, from: TempDir::new().unwrap(), status: TempDir::new().unwrap() }
     }
 
     fn command(&self, verb: &str, status: Option<&Path>) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_dpu-agent"), verb]);
-        command.env("DPU_AGENT_PORT_TYPE", "dummy");
+        command.env("DPU_AGENT_PORT_TYPE", self.switch.kind().port_type());
         command.args(["--node", "w", "--ovsdb", &self.switch.endpoint()]);
         let objects = if matches!(verb, "status" | "trace") { "--objects" } else { "--from" };
         command.arg("--ovs-rundir").arg(self.switch.path("")).arg(objects).arg(self.from.path());
@@ -152,12 +163,55 @@ impl Lab {
         self.until(&format!("{count} flows"), || self.flows().len() == count);
     }
 
+    /// `[]` where it has none, and nothing where there is no such port.
     fn ofport(&self, port: &str) -> String {
-        self.switch.vsctl(&["get", "interface", port, "ofport"]).trim().to_owned()
+        self.switch.vsctl(&["--if-exists", "get", "interface", port, "ofport"]).trim().to_owned()
     }
 
     fn ports(&self, bridge: &str) -> Vec<String> {
         self.switch.vsctl(&["list-ports", bridge]).lines().map(str::to_owned).collect()
+    }
+}
+
+/// What the CNI does for a pod.
+impl Lab {
+    /// Adds the port of a pod's interface. `id` is `<namespace>/<pod>/<interface>`.
+    fn cni_adds(&self, bridge: &str, port: &str, id: &str) {
+        let (kind, id) = (format!("type={}", self.switch.kind().port_type()), format!("external_ids:dpf-id={id}"));
+        let of_port = ["set", "port", port, "vlan_mode=trunk", "external_ids:owner=ovs-cni.network.kubevirt.io"];
+        let mut all = vec!["add-port", bridge, port, "--", "set", "interface", port, &kind, &id, "--"];
+        all.extend(of_port);
+        self.switch.vsctl(&all);
+    }
+
+    /// Joins the port of a pod on `br-hbn` to `br-sfc`.
+    fn cni_joins(&self, port: &str, interface: &str) {
+        let (there, here) = (format!("p{port}brhbn"), format!("p{port}brsfc"));
+        let (to_here, to_there) = (format!("options:peer={here}"), format!("options:peer={there}"));
+        let ids = [format!("external_ids:hbn_netdev={interface}"), format!("external_ids:dpf-id={interface}")];
+        self.switch.vsctl(&[
+            "add-port",
+            "br-hbn",
+            &there,
+            "--",
+            "set",
+            "interface",
+            &there,
+            "type=patch",
+            &to_here,
+            &ids[0],
+            "--",
+            "add-port",
+            "br-sfc",
+            &here,
+            "--",
+            "set",
+            "interface",
+            &here,
+            "type=patch",
+            &to_there,
+            &ids[1],
+        ]);
     }
 }
 
@@ -181,12 +235,40 @@ fn physical(name: &str) -> Value {
     object("ServiceInterface", name, json!({"interfaceType": "physical", "physical": {"interfaceName": name}}))
 }
 
+fn pf(number: u8) -> Value {
+    object("ServiceInterface", &format!("pf{number}"), json!({"interfaceType": "pf", "pf": {"pfID": number}}))
+}
+
 fn vf(number: u16) -> Value {
     object(
         "ServiceInterface",
         &format!("vf{number}"),
         json!({"interfaceType": "vf", "vf": {"pfID": 0, "vfID": number}}),
     )
+}
+
+fn vlan(name: &str, parent: &str, id: u16) -> Value {
+    object(
+        "ServiceInterface",
+        name,
+        json!({"interfaceType": "vlan", "vlan": {"parentInterfaceRef": parent, "vlanID": id}}),
+    )
+}
+
+/// The interface of a service's pods, which is called `interface` in them.
+fn service(name: &str, id: &str, interface: &str) -> Value {
+    let service = json!({"serviceID": id, "network": "mybrsfc", "interfaceName": interface});
+    object("ServiceInterface", name, json!({"interfaceType": "service", "service": service}))
+}
+
+fn pod(name: &str, service: &str, ready: bool) -> Value {
+    let ready = if ready { "True" } else { "False" };
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"namespace": "ns", "name": name, "labels": {"svc.dpu.nvidia.com/service": service}},
+        "spec": {"nodeName": "w"},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]},
+    })
 }
 
 fn chain(name: &str, switches: &[&[&str]]) -> Value {

@@ -11,8 +11,47 @@ use tempfile::TempDir;
 /// Both daemons. They end with this value, and with the test's thread whatever happens to it.
 pub(crate) struct Switch {
     folder: TempDir,
+    kind: Kind,
     database: Child,
     vswitchd: Child,
+}
+
+/// What its devices are.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    /// Made up by Open vSwitch; nobody has to be root.
+    MadeUp,
+    /// Those of the network namespace of this process.
+    Of(u32),
+}
+
+impl Kind {
+    fn datapath(self) -> &'static str {
+        match self {
+            Self::MadeUp => "dummy",
+            Self::Of(_) => "netdev",
+        }
+    }
+
+    /// As `dpu-agent` and the database call its devices.
+    pub(crate) fn port_type(self) -> &'static str {
+        match self {
+            Self::MadeUp => "dummy",
+            Self::Of(_) => "system",
+        }
+    }
+
+    /// Runs ovs-vswitchd where its devices are.
+    fn vswitchd(self, database: &str) -> (Vec<String>, Vec<String>) {
+        let own = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        match self {
+            Self::MadeUp => (Vec::new(), own(&[database, "--enable-dummy=override", "--disable-system"])),
+            Self::Of(process) => (
+                own(&["nsenter", &format!("--net=/proc/{process}/ns/net")]),
+                own(&[database, "--disable-system", "--disable-system-route"]),
+            ),
+        }
+    }
 }
 
 /// Runs a program of Open vSwitch to its end.
@@ -38,15 +77,21 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
 impl Switch {
     /// Starts both, and makes these bridges.
     pub(crate) fn start(bridges: &[&str]) -> Self {
+        Self::start_of(Kind::MadeUp, bridges)
+    }
+
+    /// The same with devices of this kind.
+    pub(crate) fn start_of(kind: Kind, bridges: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);
         let schema = "/usr/share/openvswitch/vswitch.ovsschema";
         said(Command::new("ovsdb-tool").arg("create").arg(at("conf.db")).arg(schema));
         let database = spawn_database(&folder);
+        // The socket is there a moment before anybody listens.
         until("ovsdb-server listens", || UnixStream::connect(at("db.sock")).is_ok());
         said(vsctl(&folder).args(["--no-wait", "init"]));
-        let vswitchd = spawn_vswitchd(&folder);
-        let switch = Self { folder, database, vswitchd };
+        let vswitchd = spawn_vswitchd(&folder, kind);
+        let switch = Self { folder, kind, database, vswitchd };
         for bridge in bridges {
             switch.add_bridge(bridge);
         }
@@ -54,7 +99,8 @@ impl Switch {
     }
 
     pub(crate) fn add_bridge(&self, bridge: &str) {
-        self.vsctl(&["add-br", bridge, "--", "set", "bridge", bridge, "datapath_type=dummy", "fail_mode=secure"]);
+        let datapath = format!("datapath_type={}", self.kind.datapath());
+        self.vsctl(&["add-br", bridge, "--", "set", "bridge", bridge, &datapath, "fail_mode=secure"]);
     }
 
     /// Adds made-up devices to a bridge.
@@ -62,6 +108,10 @@ impl Switch {
         for port in ports {
             self.vsctl(&["add-port", bridge, port, "--", "set", "interface", port, "type=dummy"]);
         }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -92,6 +142,11 @@ impl Switch {
         Connection::open(&self.path(&format!("{bridge}.mgmt")), Times::default()).await.unwrap()
     }
 
+    /// `STOP`, `CONT` …
+    pub(crate) fn signal_vswitchd(&self, name: &str) {
+        said(Command::new("kill").args([&format!("-{name}"), &self.vswitchd.id().to_string()]));
+    }
+
     pub(crate) fn kill_vswitchd(&mut self) {
         self.vswitchd.kill().unwrap();
         self.vswitchd.wait().unwrap();
@@ -99,7 +154,7 @@ impl Switch {
 
     /// Starts it again, and waits until a bridge answers.
     pub(crate) fn start_vswitchd(&mut self, bridge: &str) {
-        self.vswitchd = spawn_vswitchd(&self.folder);
+        self.vswitchd = spawn_vswitchd(&self.folder, self.kind);
         let socket = format!("unix:{}", self.path(&format!("{bridge}.mgmt")).display());
         until("the bridge answers", || {
             Command::new("ovs-ofctl").args(["show", &socket]).output().unwrap().status.success()
@@ -138,26 +193,22 @@ fn spawn_database(folder: &TempDir) -> Child {
     let socket = folder.path().join("db.sock");
     spawn(
         folder,
+        &[],
         "ovsdb-server",
         "s",
-        &["conf.db", &format!("--remote=punix:{}", socket.display()), "--remote=ptcp:0:127.0.0.1"],
+        &["conf.db".to_owned(), format!("--remote=punix:{}", socket.display()), "--remote=ptcp:0:127.0.0.1".to_owned()],
     )
 }
 
-fn spawn_vswitchd(folder: &TempDir) -> Child {
-    let socket = folder.path().join("db.sock");
-    spawn(
-        folder,
-        "ovs-vswitchd",
-        "v",
-        &[&format!("unix:{}", socket.display()), "--enable-dummy=override", "--disable-system"],
-    )
+fn spawn_vswitchd(folder: &TempDir, kind: Kind) -> Child {
+    let (place, arguments) = kind.vswitchd(&format!("unix:{}", folder.path().join("db.sock").display()));
+    spawn(folder, &place, "ovs-vswitchd", "v", &arguments)
 }
 
-fn spawn(folder: &TempDir, program: &str, short: &str, arguments: &[&str]) -> Child {
+fn spawn(folder: &TempDir, place: &[String], program: &str, short: &str, arguments: &[String]) -> Child {
     let at = |extension: &str| folder.path().join(format!("{short}.{extension}")).display().to_string();
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", program]).args(arguments).current_dir(folder.path());
+    command.args(["--pdeathsig", "KILL"]).args(place).arg(program).args(arguments).current_dir(folder.path());
     command.arg(format!("--unixctl={}", at("ctl"))).arg(format!("--log-file={}", at("log")));
     command.env("OVS_RUNDIR", folder.path()).env("OVS_DBDIR", folder.path()).env("OVS_LOGDIR", folder.path());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -13,7 +13,7 @@ use crate::agent::openflow::{FlowEntry, FlowFilter, PortStatistics};
 use crate::agent::ovsdb::connection::{Client, Times};
 use crate::agent::ovsdb::session::Interest;
 use crate::agent::sources::files::Shelf;
-use crate::agent::sources::{Given, cluster};
+use crate::agent::sources::{Given, cluster, devices};
 use crate::cli::fs::Disk;
 
 /// How long the database and the API server may take to tell what they have.
@@ -41,7 +41,7 @@ pub(super) fn folder(args: &SwitchArgs, from: &Path) -> Result<Given, Failure> {
         say(&format!("warning: {place}: {problem}\n"));
     }
     match given.complete {
-        true => Ok(given),
+        true => Ok(devices::with(given, &args.sysfs)),
         false => Err(Failure::Usage(format!("the folder `{}` cannot be listed", from.display()))),
     }
 }
@@ -57,7 +57,7 @@ async fn objects(args: &SwitchArgs, from: Option<&Path>) -> Result<Given, Failur
     let complete = matches!(timeout(WITHIN, given.wait_for(|given| given.complete)).await, Ok(Ok(_)));
     let last = given.borrow().clone();
     let found = if complete {
-        Ok(last)
+        Ok(devices::with(last, &args.sysfs))
     } else {
         let problems: Vec<String> = last.problems.iter().map(|(kind, problem)| format!("{kind}: {problem}")).collect();
         Err(Failure::Usage(format!("the API server does not answer: {}", problems.join("; "))))
@@ -86,6 +86,9 @@ pub(super) async fn switch(args: &SwitchArgs) -> Result<Look, Failure> {
         let (connection, _ports) = Connection::open(&path, FlowTimes::default()).await.map_err(failure)?;
         look.flows = connection.flows(FlowFilter::default()).await.map_err(failure)?;
         look.ports = connection.port_statistics(None).await.map_err(failure)?;
+        let numbers =
+            connection.ports().await.map_err(failure)?.into_iter().map(|port| (port.ofport, port.name)).collect();
+        look.observed.numbers.insert(args.bridge.clone(), numbers);
         let mut flows: Vec<_> = look.flows.iter().map(|entry| entry.flow.clone()).collect();
         flows.sort();
         look.observed.flows.insert(args.bridge.clone(), Some(flows));

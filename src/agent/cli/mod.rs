@@ -34,6 +34,14 @@ enum Failure {
         /// Why not.
         why: String,
     },
+    /// A file that the command line names, to be written.
+    #[error("cannot write `{path}`: {source}", path = path.display())]
+    Written {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The switch cannot be read.
     #[error("the switch cannot be read: {0}")]
     Switch(String),
@@ -90,6 +98,9 @@ struct SwitchArgs {
     /// Take uplinks off the bridge when their interface goes; on a card the uplink carries every representor
     #[arg(long, env = "DPU_AGENT_REMOVE_UPLINKS")]
     remove_uplinks: bool,
+    /// What the system says of its devices: how ports with a nicSelector are found
+    #[arg(long, env = "DPU_AGENT_SYSFS", value_name = "DIR", default_value = "/sys")]
+    sysfs: PathBuf,
     /// Take ServiceInterfaceSets and ServiceChainSets that select the node, where no set controller runs
     #[arg(long, env = "DPU_AGENT_SETS")]
     sets: bool,

@@ -1,13 +1,14 @@
 //! `dpu-agent plan`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::{Failure, SwitchArgs, deliver, event_loop, look};
-use crate::agent::desired;
+use crate::agent::desired::{self, PortKind};
 use crate::agent::observed::Observed;
-use crate::agent::plan::{self, FlowChange, Plan, PortChange};
+use crate::agent::plan::{self, Columns, FlowChange, Plan, PortChange};
 
 /// Print what the agent would change on the switch, and change nothing
 ///
@@ -19,9 +20,12 @@ pub(super) struct PlanArgs {
     /// Folder of YAML and JSON files to take objects from
     #[arg(long, env = "DPU_AGENT_FROM")]
     from: PathBuf,
-    /// File with the switch as JSON, in the place of the switch itself
-    #[arg(long)]
+    /// File with the switch as JSON (--save-observed writes one), in the place of the switch itself
+    #[arg(long, value_name = "FILE", conflicts_with = "save_observed")]
     observed: Option<PathBuf>,
+    /// Write the switch as it was found to a file, for --observed on another machine
+    #[arg(long, value_name = "FILE")]
+    save_observed: Option<PathBuf>,
     /// How it is printed
     #[arg(long, default_value = "text", value_parser = ["text", "json"])]
     format: String,
@@ -33,6 +37,9 @@ pub(super) fn run(args: &PlanArgs) -> Result<u8, Failure> {
         Some(path) => read_observed(path)?,
         None => event_loop()?.block_on(look::switch(&args.switch))?.observed,
     };
+    if let Some(path) = &args.save_observed {
+        save_observed(path, &observed)?;
+    }
     let settings = args.switch.settings();
     let desired = desired::desired(&given.snapshot, &settings);
     let plan = plan::plan(&desired, &observed, &settings);
@@ -50,12 +57,38 @@ fn read_observed(path: &Path) -> Result<Observed, Failure> {
     serde_json::from_slice(&bytes).map_err(|error| why(error.to_string()))
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is an edge that writes a file")]
+fn save_observed(path: &Path, observed: &Observed) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(observed)? + "\n";
+    std::fs::write(path, text).map_err(|source| Failure::Written { path: path.to_owned(), source })
+}
+
+/// What is set, as `ovs-vsctl set` has it: column, and value; an empty value clears it.
+fn settings(columns: &Columns) -> BTreeMap<String, String> {
+    let Columns { port_type, peer, external_ids, marks, mtu, number } = columns;
+    let text = |column: &str, value: &Option<String>| Some((column.to_owned(), value.clone()?));
+    let mtu = mtu.map(|mtu| mtu.map_or_else(String::new, |mtu| mtu.to_string()));
+    let single = [
+        text("interface type", port_type),
+        text("interface options:peer", peer),
+        text("interface mtu_request", &mtu),
+        text("interface ofport_request", &number.map(|number| number.to_string())),
+    ];
+    let ids = [("interface", external_ids), ("port", marks)].into_iter().flat_map(|(table, ids)| {
+        ids.iter().map(move |(key, value)| (format!("{table} external_ids:{key}"), value.clone()))
+    });
+    single.into_iter().flatten().chain(ids).collect()
+}
+
 fn port_line(change: &PortChange) -> String {
     match change {
         PortChange::Create { name, port, number } => {
             format!("create port {name} on {} as number {number}, for {}", port.bridge, port.owner)
         }
-        PortChange::Update { name, columns } => format!("update port {name}: {columns:?}"),
+        PortChange::Update { name, columns } => {
+            let set = settings(columns).into_iter().map(|(column, value)| format!("{column}={value}"));
+            format!("update port {name}: {}", set.collect::<Vec<_>>().join(", "))
+        }
         PortChange::Remove { name, bridge } => format!("remove port {name} from {bridge}"),
     }
 }
@@ -65,6 +98,31 @@ fn flow_line(change: &FlowChange) -> String {
         FlowChange::Add(flow) => format!("add flow {flow}"),
         FlowChange::Remove(flow) => format!("remove flow {flow}"),
         FlowChange::RemoveCookie(cookie) => format!("remove flows cookie={cookie:#x}"),
+    }
+}
+
+fn port_json(change: &PortChange) -> Value {
+    match change {
+        PortChange::Create { name, port, number } => {
+            let (kind, peer) = match &port.kind {
+                PortKind::Device { port_type, .. } => (port_type.as_str(), None),
+                PortKind::Patch { peer } => ("patch", Some(peer)),
+            };
+            json!({
+                "action": "create", "port": name, "bridge": port.bridge, "type": kind, "peer": peer, "for": port.owner,
+                "externalIds": port.external_ids, "mtu": port.mtu, "ofport": number,
+            })
+        }
+        PortChange::Update { name, columns } => json!({"action": "update", "port": name, "set": settings(columns)}),
+        PortChange::Remove { name, bridge } => json!({"action": "remove", "port": name, "bridge": bridge}),
+    }
+}
+
+fn flow_json(change: &FlowChange) -> Value {
+    match change {
+        FlowChange::Add(flow) => json!({"action": "add", "flow": flow, "text": flow.to_string()}),
+        FlowChange::Remove(flow) => json!({"action": "remove", "flow": flow, "text": flow.to_string()}),
+        FlowChange::RemoveCookie(cookie) => json!({"action": "removeCookie", "cookie": format!("{cookie:#x}")}),
     }
 }
 
@@ -104,8 +162,8 @@ fn as_text(plan: &Plan) -> String {
 fn as_json(plan: &Plan) -> Value {
     let problem = |(place, reason, message): (String, String, String)| json!({"place": place, "reason": reason, "message": message});
     json!({
-        "ports": plan.ports.iter().map(port_line).collect::<Vec<_>>(),
-        "flows": plan.flows.iter().map(flow_line).collect::<Vec<_>>(),
+        "ports": plan.ports.iter().map(port_json).collect::<Vec<_>>(),
+        "flows": plan.flows.iter().map(flow_json).collect::<Vec<_>>(),
         "kept": plan.kept,
         "conflicts": plan.conflicts.values().map(ToString::to_string).collect::<Vec<_>>(),
         "problems": problems(plan).into_iter().map(problem).collect::<Vec<_>>(),

@@ -36,6 +36,7 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Failure> {
         sets: args.switch.sets,
         ovsdb: args.switch.ovsdb,
         rundir: args.switch.ovs_rundir,
+        sysfs: args.switch.sysfs,
         audit: Duration::from_secs(args.audit),
     };
     event_loop()?.block_on(run_agent(options, say))?;

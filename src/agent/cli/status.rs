@@ -166,7 +166,7 @@ fn chain_shown(chain: &desired::DesiredChain, plan: &Plan, look: &Look, wrong: &
         bytes = bytes.saturating_add(entry.counters.bytes);
     }
     let before = wrong.len();
-    if let Err(problem) = &chain.switches {
+    if let Some(problem) = chain.switches.as_ref().err().or(chain.fault.as_ref()) {
         wrong.push(complaint(&format!("chain {key}"), problem));
     }
     let found = plan.chains.get(&chain.meta.key).map_or(&[][..], Vec::as_slice);

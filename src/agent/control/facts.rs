@@ -8,10 +8,14 @@ use super::{Bridge, Control, locked};
 use crate::agent::api::Key;
 use crate::agent::crd::node::{Conflict, NodeStatus, Trouble};
 use crate::agent::desired::{DesiredChain, Problem};
+use crate::agent::observed::Observed;
 use crate::agent::plan::{Found, PortChange};
 use crate::agent::status::{self, Facts, FlowFacts};
 use crate::agent::writer::documents::Target;
 use crate::agent::writer::events::Happening;
+
+/// Key of `external_ids` by which DPF's CNI finds the ports of a pod's interface on the bridge of HBN.
+const HBN_NETDEV: &str = "hbn_netdev";
 
 impl Control {
     /// What the node says now.
@@ -30,6 +34,7 @@ impl Control {
             version: env!("CARGO_PKG_VERSION"),
             bridge: &self.settings.bridge,
             desired: &self.desired,
+            asked_cfg: self.asked_cfg,
             observed: away.as_ref().map_or(Ok(&self.observed), Err),
             interfaces: &self.interfaces(),
             chains: &self.plan.chains,
@@ -91,7 +96,7 @@ impl Control {
     }
 
     fn flow_problem(&self, chain: &DesiredChain) -> Option<Problem> {
-        if let Err(problem) = &chain.switches {
+        if let Some(problem) = chain.switches.as_ref().err().or(chain.fault.as_ref()) {
             return Some(problem.clone());
         }
         if !self.observed.bridges.contains_key(&self.settings.bridge) {
@@ -122,6 +127,7 @@ impl Control {
                 conflicts.push(Conflict { kind: "port".to_owned(), name, message: problem.message.clone() });
             }
         }
+        conflicts.extend(taken_for_one(&self.observed));
         conflicts
     }
 
@@ -130,7 +136,8 @@ impl Control {
         let settled = self.settled.as_ref()?;
         let drifted = |change: &&PortChange| match change {
             PortChange::Create { name, .. } => settled.ports.contains(name),
-            PortChange::Update { .. } | PortChange::Remove { .. } => true,
+            PortChange::Update { columns, .. } => !columns.is_note(),
+            PortChange::Remove { .. } => true,
         };
         let names: Vec<&str> = self.asked_ports.iter().filter(drifted).map(super::port_of).collect();
         let what = |names: Vec<&str>| {
@@ -156,6 +163,23 @@ impl Control {
             warning: true,
         }
     }
+}
+
+/// Ports of the CNI that it takes for one: on the way to HBN it knows them by the name of the pod's interface alone, and when
+/// the next pod comes it takes all of them away.
+fn taken_for_one(observed: &Observed) -> impl Iterator<Item = Conflict> {
+    let mut by_name: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (port, interface) in &observed.interfaces {
+        if let Some(name) = interface.external_ids.get(HBN_NETDEV).filter(|name| !name.is_empty()) {
+            by_name.entry(name).or_default().push(port);
+        }
+    }
+    by_name.into_iter().filter(|(_, ports)| ports.len() > 1).map(|(name, ports)| {
+        let message = format!(
+            "are of interfaces called `{name}` of several pods; the CNI will take all of them away for the next"
+        );
+        Conflict { kind: "port".to_owned(), name: ports.join(", "), message }
+    })
 }
 
 fn trouble(place: &str, message: &str) -> Trouble {

@@ -3,12 +3,16 @@
 //! In: [`Input`]s, each with the time since the beginning: objects, the database's rows, the bridge's flows, answers. Out:
 //! [`Effect`]s, of which one that waits for an answer is under way at a time, and on request a status. The order is: one
 //! transaction for what the database lacks; until ovs-vswitchd has acted on it; one bundle for what the flows lack; the flows read
-//! back; the same again until nothing is lacking. Nothing is changed before every kind of object is known, nor without the lock.
+//! back; the same again until nothing is lacking. Where ports only have to go, the flows come first. Nothing is changed before
+//! every kind of object is known, nor without the lock.
 //!
-//! What the switch refuses of one port or one chain is left out of what is asked for the others, until something changes.
+//! What the switch refuses of one port or one chain is left out of what is asked for the others, until something changes or an audit
+//! is due.
 
+mod act;
 mod attempts;
 mod facts;
+mod take;
 #[cfg(test)]
 mod tests;
 
@@ -17,16 +21,15 @@ use std::time::Duration;
 
 use self::attempts::Attempts;
 use super::crd::node::Conflict;
-use super::desired::{self, Desired, OWNER, Problem, Settings};
-use super::flow::Flow;
-use super::observed::Observed;
+use super::desired::{Desired, Problem, Settings};
+use super::observed::{Numbers, Observed};
 use super::openflow::{FlowEntry, FlowMod};
-use super::ops::{self, Asked, LOCK};
+use super::ops::{Asked, LOCK};
 use super::ovsdb::session::Lock;
-use super::plan::{self, FlowChange, Plan, PortChange};
+use super::plan::{FlowChange, Plan, PortChange};
 use super::sources::Given;
 use super::writer::events::Happening;
-use super::writer::finalizers::{self, Step};
+use super::writer::finalizers::Step;
 
 /// How long ovs-vswitchd may take to act on the database before the flows go on without it.
 const ACTS_WITHIN: Duration = Duration::from_secs(2);
@@ -40,6 +43,8 @@ pub enum Input {
     Given(Given),
     /// The database became another, or is away.
     Database(Database),
+    /// The bridge's ports, by number.
+    Ports(Numbers),
     /// The bridge can be asked; its flows are not known.
     BridgeOpened,
     /// The bridge cannot be asked, and its flows are gone, perhaps.
@@ -144,6 +149,8 @@ pub struct Control {
     singly: bool,
     /// The `next_cfg` that ovs-vswitchd has to reach, and until when that is waited for.
     acts: Option<(i64, Duration)>,
+    /// The `next_cfg` of the latest transaction of ours.
+    asked_cfg: i64,
     /// Ports that were as they must be, since when nothing but the switch has changed.
     settled: Option<Settled>,
     audited: Duration,
@@ -188,6 +195,7 @@ impl Control {
             refused_flows: BTreeMap::new(),
             singly: false,
             acts: None,
+            asked_cfg: 0,
             settled: None,
             audited: Duration::ZERO,
             steps: Vec::new(),
@@ -221,6 +229,7 @@ impl Control {
         match input {
             Input::Given(given) => self.take_given(given),
             Input::Database(database) => self.take_database(now, database),
+            Input::Ports(numbers) => self.take_ports(numbers),
             Input::BridgeOpened => {
                 self.bridge = Bridge::Open;
                 self.stale = true;
@@ -237,269 +246,6 @@ impl Control {
         self.act(now, &mut effects);
         effects
     }
-
-    fn take_given(&mut self, given: Given) {
-        if self.given.snapshot != given.snapshot || self.given.complete != given.complete {
-            self.settled = None;
-            self.forget_refusals();
-        }
-        self.given = given;
-        self.desired = desired::desired(&self.given.snapshot, &self.settings);
-    }
-
-    fn take_database(&mut self, now: Duration, database: Database) {
-        let held = database.connected && database.lock == Lock::Held;
-        match (held, self.away_since) {
-            (true, _) => self.away_since = None,
-            (false, None) => {
-                self.away_since = Some(now);
-                self.settled = None;
-            }
-            (false, Some(_)) => {}
-        }
-        let Database { connected, lock, error, observed } = database;
-        let flows = std::mem::take(&mut self.observed.flows);
-        if self.observed != observed {
-            self.forget_refusals();
-            if let Some(settled) = &mut self.settled {
-                settled.rows_changed = true;
-            }
-        }
-        self.observed = Observed { flows, ..observed };
-        if !self.observed.bridges.contains_key(&self.settings.bridge) {
-            self.observed.flows.clear();
-        }
-        // The rows are kept once, beside the flows.
-        self.database = Database { connected, lock, error, observed: Observed::default() };
-    }
-
-    fn bridge_closed(&mut self, now: Duration, error: String) {
-        let since = match &self.bridge {
-            Bridge::Open => now,
-            Bridge::Closed { since, .. } => *since,
-        };
-        self.bridge = Bridge::Closed { since, error };
-        self.stale = true;
-        self.acts = None;
-        self.settled = None;
-        self.observed.flows.clear();
-    }
-
-    fn forget_refusals(&mut self) {
-        self.refused_ports.clear();
-        self.refused_flows.clear();
-        self.singly = false;
-    }
-
-    fn transacted(&mut self, now: Duration, answer: Result<(), Refusal>, effects: &mut Vec<Effect>) {
-        self.busy = false;
-        match answer {
-            Ok(()) => {
-                self.acts = Some((self.observed.system.next_cfg, now + ACTS_WITHIN));
-                if let Some(note) = self.port_drift() {
-                    effects.push(Effect::Tell(self.happening("DriftRepaired", note)));
-                }
-            }
-            Err(refusal) => {
-                for (part, message) in &refusal.parts {
-                    if let Some(Some(port)) = self.asked_owners.get(*part) {
-                        self.refused_ports.insert(port.clone(), Problem::new("Error", message.clone()));
-                    }
-                }
-                match (&self.asked_ports[..], refusal.as_a_whole) {
-                    ([one], true) => {
-                        let name = port_of(one).to_owned();
-                        self.refused_ports.insert(name, Problem::new("Error", refusal.message));
-                    }
-                    (_, true) => self.singly = true,
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    fn replaced(&mut self, answer: Result<(), Refusal>, effects: &mut Vec<Effect>) {
-        self.busy = false;
-        match answer {
-            Ok(()) => {
-                self.stale = true;
-                if let Some(note) = self.flow_drift() {
-                    effects.push(Effect::Tell(self.happening("DriftRepaired", note)));
-                }
-            }
-            Err(refusal) if refusal.parts.is_empty() => self.stale = true,
-            Err(refusal) => {
-                for (part, message) in refusal.parts {
-                    if let Some(change) = self.asked_flows.get(part) {
-                        self.refused_flows.insert(cookie_of(change), Problem::new("BundleRejected", message));
-                    }
-                }
-            }
-        }
-    }
-
-    fn take_flows(&mut self, now: Duration, answer: Result<Vec<FlowEntry>, String>, at: String) {
-        self.busy = false;
-        // Without an answer the connection is closed, which is said next.
-        let Ok(entries) = answer else { return };
-        self.audited = now;
-        self.stale = false;
-        let mut counted: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
-        for entry in entries.iter().filter(|entry| plan::is_ours_flow(&entry.flow)) {
-            let sums = counted.entry(entry.flow.cookie).or_default();
-            sums.0 = sums.0.saturating_add(entry.counters.packets);
-            sums.1 = sums.1.saturating_add(entry.counters.bytes);
-        }
-        self.read = Read { at, counted };
-        let flows: Vec<Flow> = entries.into_iter().map(|entry| entry.flow).collect();
-        self.observed.flows.insert(self.settings.bridge.clone(), Some(flows));
-    }
-
-    /// Decides what is next.
-    fn act(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        self.wake = None;
-        let wanted = self.database.connected && self.observed.bridges.contains_key(&self.settings.bridge);
-        // A database that is away says nothing about the bridge.
-        if self.connect != wanted && (wanted || self.database.connected) {
-            self.connect = wanted;
-            effects.push(Effect::Connect(wanted));
-        }
-        if self.busy {
-            return;
-        }
-        if self.bridge == Bridge::Open && (self.stale || now >= self.audited + self.audit) {
-            self.busy = true;
-            effects.push(Effect::ReadFlows);
-            return;
-        }
-        self.plan = plan::plan(&self.desired, &self.observed, &self.settings);
-        if !self.given.complete || self.away_since.is_some() {
-            self.report_after_grace(now, effects);
-            return;
-        }
-        self.finalizers(effects);
-        if self.change_ports(now, effects) || self.wait_for_acting(now) || self.change_flows(now, effects) {
-            return;
-        }
-        self.settle(now, effects);
-    }
-
-    fn wake_at(&mut self, at: Duration) {
-        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
-    }
-
-    /// Says how things are, but not that something is away that may be back in a moment.
-    fn report_after_grace(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        let since = match (&self.bridge, self.away_since) {
-            (_, Some(_)) if self.is_locked_out() => None,
-            (_, Some(since)) => Some(since),
-            (Bridge::Closed { since, .. }, None) if self.connect => Some(*since),
-            // The objects are being read.
-            _ if !self.given.complete => Some(Duration::ZERO),
-            _ => None,
-        };
-        match since.map(|since| since + GRACE).filter(|until| now < *until) {
-            Some(until) => self.wake_at(until),
-            None => effects.push(Effect::Report),
-        }
-    }
-
-    /// Objects that have to be held, or can go.
-    fn finalizers(&mut self, effects: &mut Vec<Effect>) {
-        let owner = |port: &String| self.observed.ports.get(port)?.external_ids.get(OWNER);
-        let kept: BTreeSet<&String> = self.plan.kept.iter().filter_map(owner).collect();
-        let is_kept = |id: &str| kept.iter().any(|one| *one == id);
-        let steps = finalizers::due(&self.given.snapshot, &self.observed, &self.settings.bridge, &is_kept);
-        if steps != self.steps {
-            self.steps.clone_from(&steps);
-            effects.push(Effect::Finalizers(steps));
-        }
-    }
-
-    /// Ports that wait until their object is held.
-    fn is_unheld(&self, owner: &str) -> bool {
-        let is = |step: &Step| matches!(step, Step::Hold(key) if key.to_string() == owner);
-        self.steps.iter().any(is)
-    }
-
-    fn change_ports(&mut self, now: Duration, effects: &mut Vec<Effect>) -> bool {
-        let may = |change: &&PortChange| {
-            let held = !matches!(change, PortChange::Create { port, .. } if self.is_unheld(&port.owner));
-            held && !self.refused_ports.contains_key(port_of(change))
-        };
-        let mut changes: Vec<PortChange> = self.plan.ports.iter().filter(may).cloned().collect();
-        if self.singly {
-            changes.truncate(1);
-        }
-        if changes.is_empty() {
-            return false;
-        }
-        if let Err(at) = self.port_attempts.ask(&changes, now) {
-            self.wake_at(at);
-            return false;
-        }
-        let asked = ops::transaction(&changes, &self.observed);
-        self.asked_owners.clone_from(&asked.ports);
-        self.asked_ports = changes;
-        self.busy = true;
-        effects.push(Effect::Transact(asked));
-        true
-    }
-
-    /// Ports have their numbers once ovs-vswitchd has acted; then the flows are planned.
-    fn wait_for_acting(&mut self, now: Duration) -> bool {
-        let Some((next, until)) = self.acts else { return false };
-        if self.observed.system.cur_cfg >= next || now >= until || self.bridge != Bridge::Open {
-            self.acts = None;
-            return false;
-        }
-        self.wake_at(until);
-        true
-    }
-
-    fn change_flows(&mut self, now: Duration, effects: &mut Vec<Effect>) -> bool {
-        if self.bridge != Bridge::Open {
-            return false;
-        }
-        let may = |change: &&FlowChange| !self.refused_flows.contains_key(&cookie_of(change));
-        let changes: Vec<FlowChange> = self.plan.flows.iter().filter(may).cloned().collect();
-        if changes.is_empty() {
-            return false;
-        }
-        if let Err(at) = self.flow_attempts.ask(&changes, now) {
-            self.wake_at(at);
-            return false;
-        }
-        let mods = changes.iter().map(flow_mod).collect();
-        self.asked_flows = changes;
-        self.busy = true;
-        effects.push(Effect::Replace(mods));
-        true
-    }
-
-    fn settle(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        if self.wake.is_none() {
-            self.port_attempts.forget();
-            self.flow_attempts.forget();
-            let there = |name: &&String| self.observed.ports.contains_key(*name);
-            let ports = self.desired.ports.keys().filter(there).cloned().collect();
-            self.settled = Some(Settled { ports, rows_changed: false });
-        }
-        if self.bridge == Bridge::Open {
-            self.wake_at(self.audited + self.audit);
-        }
-        self.tell_conflicts(effects);
-        self.report_after_grace(now, effects);
-    }
-
-    fn tell_conflicts(&mut self, effects: &mut Vec<Effect>) {
-        let conflicts: BTreeSet<Conflict> = self.conflicts().into_iter().collect();
-        for one in conflicts.difference(&self.told) {
-            let note = format!("{} {}: {}", one.kind, one.name, one.message);
-            effects.push(Effect::Tell(self.happening("Conflict", note)));
-        }
-        self.told = conflicts;
-    }
 }
 
 /// The port that a change is of.
@@ -513,14 +259,6 @@ fn cookie_of(change: &FlowChange) -> u64 {
     match change {
         FlowChange::Add(flow) | FlowChange::Remove(flow) => flow.cookie,
         FlowChange::RemoveCookie(cookie) => *cookie,
-    }
-}
-
-fn flow_mod(change: &FlowChange) -> FlowMod {
-    match change {
-        FlowChange::Add(flow) => FlowMod::Add(flow.clone()),
-        FlowChange::Remove(flow) => FlowMod::DeleteStrict(flow.clone()),
-        FlowChange::RemoveCookie(cookie) => FlowMod::DeleteCookie { cookie: *cookie, mask: u64::MAX },
     }
 }
 

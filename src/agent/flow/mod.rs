@@ -250,6 +250,17 @@ pub struct FlowCounters {
     pub age_ms: u64,
 }
 
+impl Flow {
+    /// The ofports that it names: where a packet comes in by, and where it goes out.
+    pub fn ports(&self) -> impl Iterator<Item = u32> {
+        let outputs = self.actions.iter().filter_map(|action| match action {
+            Action::Output(ofport) => Some(*ofport),
+            _ => None,
+        });
+        self.matches.in_port.into_iter().chain(outputs)
+    }
+}
+
 impl Match {
     /// Packets of this port.
     #[must_use]

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::agent::api::{Chain, Interface, Pod, SERVICE_LABEL};
+use crate::agent::api::{Chain, Interface, Invalid, Pod, SERVICE_LABEL};
 use crate::agent::desired::{Snapshot, desired};
 use crate::agent::flow::{Action, Match};
 
@@ -70,23 +70,18 @@ fn apply(plan: &Plan, there: &mut Observed) {
         match change {
             PortChange::Create { name, port, number } => {
                 assert!(!there.ports.contains_key(name), "{name} is made twice");
-                let mut row = observed::Port { bridge: port.bridge.clone(), ..Default::default() };
-                row.external_ids.insert(OWNER.to_owned(), port.owner.clone());
+                let row =
+                    observed::Port { bridge: port.bridge.clone(), external_ids: port.marks(), ..Default::default() };
                 let mut interface = observed::Interface {
                     port: name.clone(),
-                    external_ids: port.external_ids.clone(),
+                    external_ids: port.interface_ids(),
                     ofport: i32::try_from(*number).ok(),
                     ofport_request: i32::try_from(*number).ok(),
                     mtu_request: port.mtu.map(i64::from),
                     ..Default::default()
                 };
                 match &port.kind {
-                    PortKind::Device { port_type, uplink } => {
-                        interface.kind.clone_from(port_type);
-                        if *uplink {
-                            row.external_ids.insert("dpf-type".to_owned(), "physical".to_owned());
-                        }
-                    }
+                    PortKind::Device { port_type, .. } => interface.kind.clone_from(port_type),
                     PortKind::Patch { peer } => {
                         interface.kind = "patch".to_owned();
                         interface.options.insert("peer".to_owned(), peer.clone());
@@ -96,11 +91,9 @@ fn apply(plan: &Plan, there: &mut Observed) {
                 there.interfaces.insert(name.clone(), interface);
             }
             PortChange::Update { name, columns } => {
+                assert!(owner(there, name).is_some(), "{name} is not ours");
                 let row = there.ports.get_mut(name).unwrap();
-                assert!(is_ours(row), "{name} is not ours");
-                if let Some(owner) = &columns.owner {
-                    row.external_ids.insert(OWNER.to_owned(), owner.clone());
-                }
+                row.external_ids.extend(columns.marks.clone());
                 let interface = there.interfaces.get_mut(name).unwrap();
                 interface.external_ids.extend(columns.external_ids.clone());
                 if let Some(kind) = &columns.port_type {
@@ -117,8 +110,9 @@ fn apply(plan: &Plan, there: &mut Observed) {
                 }
             }
             PortChange::Remove { name, bridge } => {
+                assert!(owner(there, name).is_some(), "{name} is not ours");
                 let row = there.ports.remove(name).unwrap();
-                assert!(is_ours(&row) && row.bridge == *bridge, "{name} is not ours");
+                assert_eq!(row.bridge, *bridge, "{name}");
                 there.interfaces.remove(name);
             }
         }
@@ -312,6 +306,7 @@ fn a_pods_port_is_found_on_either_bridge() {
         interfaces: vec![physical("p0"), interface("app", service)],
         chains: vec![chain("c", &[&["p0", "app"]])],
         pods: vec![Pod::of(&pod).unwrap()],
+        ..Snapshot::default()
     };
     let mut there = switch(&["br-sfc", "br-hbn"]);
     foreign(&mut there, "br-sfc", "p0", 1);
@@ -324,6 +319,39 @@ fn a_pods_port_is_found_on_either_bridge() {
     there.ports.get_mut("en3f0pf0sf1").unwrap().bridge = "br-sfc".to_owned();
     let plan = converge(&snapshot, &mut there);
     assert_eq!(plan.interfaces["ns/app"].as_ref().unwrap().member.ofport, 5);
+}
+
+#[test]
+fn messages_of_clocks_go_to_the_service_that_keeps_the_time_alone() {
+    let labels = json!({SERVICE_LABEL: "time", "svc.dpu.nvidia.com/custom-flows": "firefly"});
+    let pod = json!({"metadata": {"namespace": "ns", "name": "pod", "labels": labels}, "spec": {"nodeName": "w"}});
+    let service =
+        json!({"interfaceType": "service", "service": {"serviceID": "time", "network": "n", "interfaceName": "if"}});
+    let mut snapshot = Snapshot {
+        interfaces: vec![physical("p0"), vf(1), interface("time", service)],
+        chains: vec![chain("c", &[&["p0", "vf1", "time"]])],
+        pods: vec![Pod::of(&pod).unwrap()],
+        ..Snapshot::default()
+    };
+    let mut there = switch(&["br-sfc"]);
+    foreign(&mut there, "br-sfc", "rep", 9);
+    let ids = &mut there.interfaces.get_mut("rep").unwrap().external_ids;
+    ids.insert(DPF_ID.to_owned(), "ns/pod/if".to_owned());
+    converge(&snapshot, &mut there);
+    let p0 = there.interfaces["p0"].ofport.unwrap();
+    let clocks = |there: &Observed| -> Vec<String> {
+        flows_of(there).into_iter().filter(|flow| flow.contains("01:80:c2:00:00:0e")).collect()
+    };
+    let found = clocks(&there);
+    let ways = [(p0, 9), (9, p0)].map(|(from, to)| (format!("in_port={from},"), format!("actions=output:{to}")));
+    assert_eq!(found.len(), 2, "{found:?}");
+    for (from, to) in ways {
+        assert!(found.iter().any(|flow| flow.contains(&from) && flow.ends_with(&to)), "{from} {to} in {found:?}");
+    }
+    // Any other service has what is for many as everybody else.
+    snapshot.pods[0].meta.labels.remove("svc.dpu.nvidia.com/custom-flows");
+    converge(&snapshot, &mut there);
+    assert_eq!(clocks(&there), [""; 0]);
 }
 
 #[test]
@@ -350,6 +378,52 @@ fn dpfs_own_flows_of_a_chain_give_way_and_others_do_not() {
     assert!(!left.contains(&dpf("c")) && left.contains(&dpf("gone")) && left.contains(&other));
     assert_eq!(plan.conflicts.values().collect::<Vec<_>>(), [&other]);
     assert_eq!(left.len(), 3);
+}
+
+#[test]
+fn dpfs_own_flows_stay_until_every_port_of_the_chain_is_found() {
+    let mut snapshot = Snapshot {
+        interfaces: vec![physical("p0")],
+        chains: vec![chain("c", &[&["p0", "p1"]])],
+        ..Snapshot::default()
+    };
+    let mut there = switch(&["br-sfc"]);
+    let dpf = Flow { priority: 20, cookie: hash::dpf_cookie(&Key::new("ns", "c")), ..Flow::default() };
+    there.flows.insert("br-sfc".to_owned(), Some(vec![dpf.clone()]));
+    converge(&snapshot, &mut there);
+    assert_eq!(there.flows["br-sfc"].as_deref(), Some(&[dpf][..]));
+    snapshot.interfaces.push(physical("p1"));
+    converge(&snapshot, &mut there);
+    assert!(there.flows["br-sfc"].iter().flatten().all(is_ours_flow));
+}
+
+#[test]
+fn what_nobody_can_read_any_more_keeps_what_it_has() {
+    let good = Snapshot {
+        interfaces: vec![vf(1), vf(2), vf(3)],
+        chains: vec![chain("c", &[&["vf1", "vf2", "vf3"]])],
+        ..Snapshot::default()
+    };
+    let mut there = switch(&["br-sfc"]);
+    converge(&good, &mut there);
+    // As an agent finds it that has just begun.
+    let unread = |mut snapshot: Snapshot| {
+        snapshot.interfaces[0].kind = Err(Invalid { path: "spec".to_owned(), reason: String::new() });
+        snapshot.chains[0].switches = Err(Invalid { path: "spec".to_owned(), reason: String::new() });
+        snapshot
+    };
+    let bad = unread(good);
+    let before = there.clone();
+    assert!(converge(&bad, &mut there).is_empty());
+    assert_eq!(there, before);
+    // A port that is gone leaves no flow that names it.
+    let number = there.interfaces.remove("pf0vf2").unwrap().ofport.and_then(|number| u32::try_from(number).ok());
+    there.ports.remove("pf0vf2");
+    let without = Snapshot { interfaces: vec![bad.interfaces[0].clone(), bad.interfaces[2].clone()], ..bad };
+    converge(&without, &mut there);
+    let left = there.flows["br-sfc"].iter().flatten();
+    assert!(left.clone().count() > 0);
+    assert!(left.clone().flat_map(Flow::ports).all(|port| Some(port) != number));
 }
 
 #[test]
@@ -409,7 +483,7 @@ impl World {
             let switches: Vec<&[&str]> = switches.iter().map(Vec::as_slice).collect();
             chain(&format!("c{index}"), &switches)
         });
-        Snapshot { interfaces, chains: chains.collect(), pods: Vec::new() }
+        Snapshot { interfaces, chains: chains.collect(), ..Snapshot::default() }
     }
 }
 
@@ -434,10 +508,36 @@ fn lived_in() -> Observed {
 /// What is not ours.
 fn of_others(there: &Observed) -> (Vec<(String, observed::Port, observed::Interface)>, Vec<Flow>) {
     let port = |(name, port): (&String, &observed::Port)| {
-        (!is_ours(port)).then(|| (name.clone(), port.clone(), there.interfaces[name].clone()))
+        owner(there, name).is_none().then(|| (name.clone(), port.clone(), there.interfaces[name].clone()))
     };
     let flows = there.flows.values().flatten().flatten().filter(|flow| !is_ours_flow(flow)).cloned();
     (there.ports.iter().filter_map(port).collect(), flows.collect())
+}
+
+#[test]
+fn a_port_is_opened_anew_for_a_device_that_was_made_again() {
+    let settings = Settings { port_type: String::new(), ..settings() };
+    let snapshot = Snapshot { interfaces: vec![vf(1)], ..Snapshot::default() };
+    let desired = desired(&snapshot, &settings);
+    let mut there = switch(&["br-sfc"]);
+    let mut next = |index: i64| {
+        if let Some(interface) = there.interfaces.get_mut("pf0vf1") {
+            interface.ifindex = Some(index);
+        }
+        let plan = plan(&desired, &there, &settings);
+        apply(&plan, &mut there);
+        let number = there.interfaces["pf0vf1"].ofport_request;
+        (plan.ports, number)
+    };
+    let (_, first) = next(0);
+    let (noted, number) = next(7);
+    assert!(matches!(&noted[..], [PortChange::Update { columns, .. }] if columns.is_note()), "{noted:?}");
+    assert_eq!((number, next(7).0), (first, vec![]));
+    assert_eq!(next(0).0, [], "there is no device");
+    let (opened, number) = next(9);
+    assert!(matches!(&opened[..], [PortChange::Update { columns, .. }] if !columns.is_note()), "{opened:?}");
+    assert_ne!(number, first);
+    assert_eq!(next(9).0, []);
 }
 
 proptest! {

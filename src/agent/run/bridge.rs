@@ -4,19 +4,27 @@
 
 use std::path::PathBuf;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use crate::agent::backoff::Backoff;
-use crate::agent::openflow::connection::{Connection, Times};
+use crate::agent::observed::Numbers;
+use crate::agent::openflow::PortReason;
+use crate::agent::openflow::connection::{Connection, Error, PortEvent, PortEvents, Times};
 
 /// What became of the connection.
 pub(super) enum BridgeEvent {
     /// It is there.
     Opened(Connection),
+    /// These are its ports.
+    Ports(Numbers),
     /// It is not; why.
     Closed(String),
 }
+
+/// Nobody listens.
+struct Unheard;
 
 /// Runs until nobody listens. The end of a connection is how a restart of ovs-vswitchd is noticed: it is opened again at once.
 pub(super) async fn keep(path: PathBuf, mut wanted: watch::Receiver<bool>, events: mpsc::Sender<BridgeEvent>) {
@@ -26,14 +34,14 @@ pub(super) async fn keep(path: PathBuf, mut wanted: watch::Receiver<bool>, event
             return;
         }
         let error = match Connection::open(&path, Times::default()).await {
-            Ok((connection, _ports)) => {
+            Ok((connection, ports)) => {
                 failures = 0;
-                if events.send(BridgeEvent::Opened(connection.clone())).await.is_err() {
+                let served = tokio::select! {
+                    served = serve(connection, ports, &events) => served,
+                    unwanted = wanted.wait_for(|wanted| !*wanted) => unwanted.map(drop).map_err(|_| Unheard),
+                };
+                if served.is_err() {
                     return;
-                }
-                tokio::select! {
-                    () = connection.closed() => {}
-                    unwanted = wanted.wait_for(|wanted| !*wanted) => if unwanted.is_err() { return },
                 }
                 "the connection to the bridge has ended; is ovs-vswitchd running?".to_owned()
             }
@@ -44,5 +52,77 @@ pub(super) async fn keep(path: PathBuf, mut wanted: watch::Receiver<bool>, event
         }
         failures += 1;
         sleep(Backoff::LOCAL.after(failures)).await;
+    }
+}
+
+/// Tells of the ports of a connection until it ends.
+async fn serve(
+    connection: Connection,
+    mut ports: PortEvents,
+    events: &mpsc::Sender<BridgeEvent>,
+) -> Result<(), Unheard> {
+    let mut numbers = match numbers(&connection).await {
+        Ok(numbers) => numbers,
+        Err(_) => return Ok(()),
+    };
+    let tell = async |event| events.send(event).await.map_err(|_| Unheard);
+    // The ports first: what they are is known whenever flows are planned.
+    tell(BridgeEvent::Ports(numbers.clone())).await?;
+    tell(BridgeEvent::Opened(connection)).await?;
+    while let Some(event) = ports.next().await {
+        let mut changed = take(&mut numbers, event);
+        while let Some(Some(event)) = ports.next().now_or_never() {
+            changed |= take(&mut numbers, event);
+        }
+        if changed {
+            tell(BridgeEvent::Ports(numbers.clone())).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn numbers(connection: &Connection) -> Result<Numbers, Error> {
+    let ports = connection.ports().await?;
+    Ok(ports.into_iter().map(|port| (port.ofport, port.name)).collect())
+}
+
+/// What was told of a port before the list of all was read is in that list, and told again here: the last word is the same.
+fn take(numbers: &mut Numbers, PortEvent { reason, port }: PortEvent) -> bool {
+    match reason {
+        PortReason::Deleted => numbers.remove(&port.ofport).is_some(),
+        PortReason::Added | PortReason::Modified => {
+            let before = numbers.insert(port.ofport, port.name.clone());
+            before.as_ref() != Some(&port.name)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::flow::Mac;
+    use crate::agent::openflow::PortDescription;
+
+    #[test]
+    fn what_was_told_before_the_list_changes_nothing_in_the_end() {
+        let event = |reason, ofport, name: &str| {
+            let name = name.to_owned();
+            PortEvent {
+                reason,
+                port: PortDescription { ofport, address: Mac([0; 6]), name, admin_down: false, link_down: false },
+            }
+        };
+        // 2 came, 1 went and came back as another; then the list was read, and 3 came.
+        let mut numbers: Numbers = [(1, "other".to_owned()), (2, "two".to_owned())].into();
+        let told = [
+            event(PortReason::Added, 2, "two"),
+            event(PortReason::Deleted, 1, "one"),
+            event(PortReason::Added, 1, "other"),
+            event(PortReason::Added, 3, "three"),
+            event(PortReason::Modified, 3, "three"),
+        ];
+        let changed: Vec<bool> = told.into_iter().map(|event| take(&mut numbers, event)).collect();
+        assert_eq!(changed, [false, true, true, true, false]);
+        assert_eq!(numbers, [(1, "other".to_owned()), (2, "two".to_owned()), (3, "three".to_owned())].into());
     }
 }

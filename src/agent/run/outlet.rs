@@ -65,7 +65,7 @@ impl Outlet {
             Place::Folder { status: None, .. } => (To::Nowhere, None),
             Place::Folder { status: Some(path), .. } => {
                 let opened = Folder::open(path).map_err(|source| Failure::Status { path: path.clone(), source });
-                let folder = opened?;
+                let mut folder = opened?;
                 let before = folder.before(node);
                 (To::Folder(folder), before)
             }
@@ -168,7 +168,7 @@ async fn walk(writer: Writer, mut due: watch::Receiver<Vec<Step>>, problems: wat
             let mut refused = Problems::new();
             for step in &steps {
                 if let Err(problem) = writer.take(step).await {
-                    refused.insert(format!("{step:?}"), problem);
+                    refused.insert(step.to_string(), problem);
                 }
             }
             let well = refused.is_empty();

@@ -1,7 +1,8 @@
 //! Objects out of the files of a folder. PURE.
 //!
 //! In: a [`Files`]. Out: [`Given`]. A file that cannot be read keeps what it said before, and is named with what is wrong; one
-//! that is gone takes its objects along. Kinds that the agent does not read are left out.
+//! that is gone takes its objects along. Of an object that is written twice the first counts, by the names of the files, and the
+//! other is named. Kinds that the agent does not read are left out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Given;
-use super::store::{KINDS, Kind, Store};
+use super::store::{KINDS, Kind, KindName, Store};
+use crate::agent::api::{Key, Meta};
 use crate::diagnostic::Severity;
 use crate::source::{Files, SourceTree};
 use crate::yaml::read;
@@ -21,16 +23,16 @@ const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
 /// The files of a folder as they were when they could be read.
 #[derive(Debug)]
 pub struct Shelf {
-    node: String,
     sets: bool,
     files: BTreeMap<String, Vec<(Kind, Value)>>,
+    store: Store,
 }
 
 impl Shelf {
     /// Nothing read yet.
     #[must_use]
     pub fn new(node: &str, sets: bool) -> Self {
-        Self { node: node.to_owned(), sets, files: BTreeMap::new() }
+        Self { sets, files: BTreeMap::new(), store: Store::new(node) }
     }
 
     /// Reads the folder. Complete as soon as the folder can be listed.
@@ -55,13 +57,31 @@ impl Shelf {
                 false
             }
         };
-        let mut store = Store::new(&self.node);
-        for (kind, object) in self.files.values().flatten() {
-            if self.sets || !matches!(kind, Kind::InterfaceSet | Kind::ChainSet | Kind::Node) {
-                store.apply(*kind, object);
+        self.put_in_store(&mut problems);
+        Given { snapshot: Arc::new(self.store.snapshot()), complete, problems }
+    }
+
+    /// Lists every kind anew.
+    fn put_in_store(&mut self, problems: &mut BTreeMap<String, String>) {
+        let of_sets = |kind: Kind| matches!(kind, Kind::InterfaceSet | Kind::ChainSet | Kind::Node);
+        for KindName { kind, .. } in KINDS.into_iter().filter(|name| self.sets || !of_sets(name.kind)) {
+            self.store.restart(kind);
+            let mut written: BTreeMap<Key, &str> = BTreeMap::new();
+            for (path, object) in self.files.iter().flat_map(|(path, all)| all.iter().map(move |one| (path, one))) {
+                let Some(key) = Meta::of(&object.1).filter(|_| object.0 == kind).map(|meta| meta.key) else { continue };
+                match written.get(&key) {
+                    Some(first) => {
+                        let problem = format!("{key} is written twice; the one in {first} counts");
+                        problems.entry(path.clone()).or_insert(problem);
+                    }
+                    None => {
+                        self.store.listed(kind, &object.1);
+                        written.insert(key, path);
+                    }
+                }
             }
+            self.store.finish(kind);
         }
-        Given { snapshot: Arc::new(store.snapshot()), complete, problems }
     }
 }
 
@@ -95,6 +115,7 @@ fn known(object: &Value) -> Option<(Kind, Value)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::api::InterfaceKind;
 
     fn interface(name: &str, port: &str) -> String {
         format!(
@@ -105,6 +126,31 @@ mod tests {
 
     fn names(given: &Given) -> Vec<String> {
         given.snapshot.interfaces.iter().map(|one| one.meta.key.name.clone()).collect()
+    }
+
+    #[test]
+    fn an_object_that_is_written_twice_counts_once_and_is_named() {
+        let files =
+            BTreeMap::from([("a.yaml".to_owned(), interface("a", "p0")), ("b.yaml".to_owned(), interface("a", "p1"))]);
+        let given = Shelf::new("w", false).read(&files);
+        assert_eq!(given.snapshot.interfaces[0].kind, Ok(InterfaceKind::Physical { name: "p0".to_owned() }));
+        let named =
+            BTreeMap::from([("b.yaml".to_owned(), "ns/a is written twice; the one in a.yaml counts".to_owned())]);
+        assert_eq!(given.problems, named);
+    }
+
+    #[test]
+    fn a_spec_that_cannot_be_read_leaves_the_one_before_in_force() {
+        let mut shelf = Shelf::new("w", false);
+        let mut files = BTreeMap::from([("a.yaml".to_owned(), interface("a", "p0"))]);
+        shelf.read(&files);
+        files.insert("a.yaml".to_owned(), interface("a", "[]"));
+        let given = shelf.read(&files);
+        let one = &given.snapshot.interfaces[0];
+        assert_eq!(one.kind, Ok(InterfaceKind::Physical { name: "p0".to_owned() }));
+        assert_eq!(one.fault.as_ref().unwrap().to_string(), "spec.physical.interfaceName: is missing");
+        // What began with it has none before it.
+        assert!(Shelf::new("w", false).read(&files).snapshot.interfaces[0].kind.is_err());
     }
 
     #[test]

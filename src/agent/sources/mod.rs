@@ -1,9 +1,10 @@
 //! Where the objects of the node come from.
 //!
-//! In: an API server ([`cluster`]) or a folder ([`folder`]). Out: [`Given`] in a channel that holds the latest. `store` and `files` are PURE,
-//! the other two are the EDGE.
+//! In: an API server ([`cluster`]) or a folder ([`folder`]). Out: [`Given`] in a channel that holds the latest. [`devices`] adds what the
+//! system says of its devices. `store` and `files` are PURE, the others are the EDGE.
 
 pub mod cluster;
+pub mod devices;
 pub mod files;
 pub mod folder;
 pub mod store;

@@ -1,7 +1,8 @@
 //! The objects of one node, kept up to date. PURE.
 //!
 //! In: objects as JSON as they come, change and go, by [`Kind`]. Out: a [`Snapshot`], and whether it became another. Objects of
-//! other nodes are not kept. Between [`Store::restart`] and [`Store::finish`] a kind is listed anew: what was there stays until
+//! other nodes are not kept. A spec that cannot be read leaves the last one that could be in force: a typing error takes no
+//! traffic away. Between [`Store::restart`] and [`Store::finish`] a kind is listed anew: what was there stays until
 //! the list is whole.
 
 use std::collections::BTreeMap;
@@ -80,6 +81,24 @@ enum Kept {
     Labels(BTreeMap<String, String>),
 }
 
+impl Kept {
+    /// The same object as it is now, after `before`.
+    fn after(self, before: Option<&Self>) -> Self {
+        match (self, before) {
+            (Self::Interface(now), Some(Self::Interface(before))) => Self::Interface(now.after(before)),
+            (Self::Chain(now), Some(Self::Chain(before))) => Self::Chain(now.after(before)),
+            (Self::Entries(now), Some(Self::Entries(before))) => {
+                let after = |one: Interface| match before.iter().find(|was| was.id == one.id) {
+                    Some(was) => one.after(was),
+                    None => one,
+                };
+                Self::Entries(now.into_iter().map(after).collect())
+            }
+            (now, _) => now,
+        }
+    }
+}
+
 /// The objects of one node.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -104,6 +123,7 @@ impl Store {
     /// One object of the list.
     pub fn listed(&mut self, kind: Kind, object: &Value) {
         if let Some((key, kept)) = self.read(kind, object) {
+            let kept = kept.after(self.before(kind, &key));
             self.listing.entry(kind).or_default().insert(key, kept);
         }
     }
@@ -119,6 +139,7 @@ impl Store {
     pub fn apply(&mut self, kind: Kind, object: &Value) -> bool {
         match self.read(kind, object) {
             Some((key, kept)) => {
+                let kept = kept.after(self.before(kind, &key));
                 let objects = self.kept.entry(kind).or_default();
                 let same = objects.get(&key) == Some(&kept);
                 objects.insert(key, kept);
@@ -133,6 +154,10 @@ impl Store {
     pub fn delete(&mut self, kind: Kind, object: &Value) -> bool {
         let Some(meta) = Meta::of(object) else { return false };
         self.kept.get_mut(&kind).is_some_and(|objects| objects.remove(&meta.key).is_some())
+    }
+
+    fn before(&self, kind: Kind, key: &Key) -> Option<&Kept> {
+        self.kept.get(&kind)?.get(key)
     }
 
     /// What is kept of an object; `None` for one of another node.
@@ -277,6 +302,50 @@ mod tests {
         assert!(store.apply(Kind::Node, &node("r2")));
         store.delete(Kind::Interface, &interface("s-w", "w", "p1"));
         assert_eq!(names(&store), [""; 0]);
+    }
+
+    #[test]
+    fn a_spec_that_cannot_be_read_leaves_the_one_before_in_force() {
+        let mut store = Store::new("w");
+        let chain = |uid: &str, switches: Value| json!({"metadata": {"namespace": "ns", "name": "c", "uid": uid}, "spec": {"node": "w", "switches": switches}});
+        let ports = |label: &str| json!([{"ports": [{"serviceInterface": {"matchLabels": {"port": label}}}]}]);
+        let said = |store: &Store| {
+            let chain = &store.snapshot().chains[0];
+            let label = chain.switches.as_ref().ok().map(|switches| switches[0].ports[0]["port"].clone());
+            (label, chain.fault.is_some())
+        };
+        let some = |label: &str| Some(label.to_owned());
+        store.apply(Kind::Chain, &chain("1", ports("a")));
+        assert!(store.apply(Kind::Chain, &chain("1", json!([{}]))));
+        assert_eq!(said(&store), (some("a"), true));
+        // Listed anew, and once more.
+        for _ in 0..2 {
+            store.restart(Kind::Chain);
+            store.listed(Kind::Chain, &chain("1", json!([{}])));
+            store.finish(Kind::Chain);
+            assert_eq!(said(&store), (some("a"), true));
+        }
+        store.apply(Kind::Chain, &chain("1", ports("b")));
+        assert_eq!(said(&store), (some("b"), false));
+        // Another of the same name has nothing to do with it.
+        store.apply(Kind::Chain, &chain("2", json!([{}])));
+        assert_eq!(said(&store), (None, false));
+    }
+
+    #[test]
+    fn the_entries_of_a_node_each_keep_what_was_in_force() {
+        let mut store = Store::new("w");
+        let node = |first: Value| {
+            json!({"metadata": {"namespace": "c", "name": "w-sfc"}, "spec": {"node": "w", "interfaces": [
+                {"name": "ns_a", "interfaceType": "physical", "physical": first},
+                {"name": "ns_b", "interfaceType": "physical", "physical": {"interfaceName": "p1"}},
+            ]}})
+        };
+        store.apply(Kind::Entries, &node(json!({"interfaceName": "p0"})));
+        store.apply(Kind::Entries, &node(json!({})));
+        let states: Vec<(bool, bool)> =
+            store.snapshot().interfaces.iter().map(|one| (one.kind.is_ok(), one.fault.is_some())).collect();
+        assert_eq!(states, [(true, true), (true, false)]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{Facts, MANAGED_BY_OTHER, READY};
 use crate::agent::api::{InterfaceKind, Key};
 use crate::agent::crd::details::{InterfaceDetails, Link, MOST, Mtu, PortStatus};
 use crate::agent::crd::node::InterfaceEntry;
-use crate::agent::desired::{Desired, Place, Placed, Problem};
+use crate::agent::desired::{self, Desired, Place, Placed, Problem};
 use crate::agent::observed::{self, Observed};
 use crate::agent::plan::Found;
 
@@ -128,13 +128,17 @@ fn reconciled(placed: &Placed, found: Option<&Result<Found, Problem>>, facts: &F
     if let Err(problem) = &placed.place {
         return Aspect::fails(RECONCILED, problem.clone());
     }
+    if let Some(fault) = &placed.interface.fault {
+        return Aspect::fails(RECONCILED, desired::outdated(fault));
+    }
     match (facts.observed, found) {
         (Err(problem), _) => Aspect::unknown(RECONCILED, problem.clone()),
         (Ok(_), None) => Aspect::unknown(RECONCILED, Problem::new("Pending", "the switch is being asked")),
         (Ok(_), Some(Err(problem))) if !OF_DEVICE.contains(&problem.reason) => {
             Aspect::fails(RECONCILED, problem.clone())
         }
-        (Ok(observed), _) if observed.system.cur_cfg < observed.system.next_cfg => {
+        // A change of somebody else says nothing about this one. A database that began anew counts from the beginning.
+        (Ok(observed), _) if observed.system.cur_cfg < facts.asked_cfg.min(observed.system.next_cfg) => {
             let message = "the switch has not acted on the latest change yet";
             Aspect::unknown(RECONCILED, Problem::new("Pending", message))
         }

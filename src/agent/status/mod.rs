@@ -68,6 +68,8 @@ pub struct Facts<'f> {
     pub bridge: &'f str,
     /// What the objects ask for.
     pub desired: &'f Desired,
+    /// The `next_cfg` of the latest change of the database that was asked for.
+    pub asked_cfg: i64,
     /// The switch; why it cannot be reached.
     pub observed: Result<&'f Observed, &'f Problem>,
     /// What was found of each interface, by its identifier (`Plan::interfaces`).

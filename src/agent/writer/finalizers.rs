@@ -5,11 +5,14 @@
 //!
 //! An interface whose port is ours gets its finalizer before the port is made. It is let go once no port carries its mark.
 
+use std::fmt;
+
 use crate::agent::api::{Interface, InterfaceKind, Key, Meta};
-use crate::agent::desired::{OWNER, Snapshot};
+use crate::agent::desired::Snapshot;
 use crate::agent::hash;
 use crate::agent::observed::Observed;
-use crate::agent::sources::store::Kind;
+use crate::agent::plan;
+use crate::agent::sources::store::{KINDS, Kind};
 
 /// DPF's finalizer of interfaces (`api/svc/v1alpha1`, v24.10).
 pub const INTERFACE: &str = "svc.dpu.nvidia.com/ServiceInterface-finalizer";
@@ -25,6 +28,20 @@ pub enum Step {
     LetGo(Kind, Key),
     /// Say that the port of an entry that goes is gone.
     Release(Key),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hold(key) => write!(f, "finalizer of ServiceInterface {key}"),
+            Self::LetGo(kind, key) => write!(f, "finalizer of {} {key}", name_of(*kind)),
+            Self::Release(key) => write!(f, "release of {key}"),
+        }
+    }
+}
+
+fn name_of(kind: Kind) -> &'static str {
+    KINDS.iter().find(|name| name.kind == kind).map_or("", |name| name.name)
 }
 
 /// What is due. `kept` are identifiers of interfaces whose uplinks stay on purpose, and hold nobody up.
@@ -60,7 +77,7 @@ fn makes_port(one: &Interface) -> bool {
 }
 
 fn has_port(id: &str, observed: &Observed) -> bool {
-    observed.ports.values().any(|port| port.external_ids.get(OWNER).is_some_and(|owner| owner == id))
+    observed.ports.keys().any(|port| plan::owner(observed, port).is_some_and(|owner| owner == id))
 }
 
 /// Whether flows of the chain are there; a bridge that could not be asked may have them.
@@ -81,6 +98,7 @@ mod tests {
 
     use super::*;
     use crate::agent::api::Chain;
+    use crate::agent::desired::OWNER;
     use crate::agent::flow::Flow;
     use crate::agent::observed::{Bridge, Port};
 

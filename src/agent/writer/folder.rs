@@ -1,7 +1,7 @@
 //! EDGE: status in a folder, one file for each object.
 //!
-//! In: [`Document`]s. Out: files, `<kind>-<namespace>-<name>.json` and `node-<name>.json`, that are there whole or not at all, and
-//! touched only on change. Touches the folder, to write it. Status of objects that are gone is removed; other files stay.
+//! In: [`Document`]s. Out: files, `<kind>-<namespace>-<name>.json` and `node-<name>.json` (a hash stands for the end of a name that is
+//! too long), that are there whole or not at all, and touched only on change. Touches the folder, to write it. Status of objects that are gone is removed; other files stay.
 #![expect(clippy::disallowed_methods, reason = "this is an edge that writes files")]
 
 use std::collections::BTreeMap;
@@ -14,7 +14,12 @@ use serde_json::json;
 use super::documents::{Document, Target};
 use crate::agent::api::Key;
 use crate::agent::crd::node::{GROUP, KIND, NodeStatus, VERSION};
-use crate::agent::sources::store::{KINDS, KindName};
+use crate::agent::hash;
+use crate::agent::sources::store::{KINDS, Kind, KindName};
+use crate::agent::status::is_of_other;
+
+/// Longest name of a file, in bytes: file systems take 255, and a file that is not whole yet has a longer one.
+const LONGEST: usize = 240;
 
 /// A folder with the status of each object.
 #[derive(Debug)]
@@ -34,14 +39,22 @@ impl Folder {
         Ok(Self { path: path.to_owned(), written: BTreeMap::new() })
     }
 
-    /// What the node's file says now: times of transition go on from there when the agent starts again.
-    #[must_use]
-    pub fn before(&self, node: &str) -> Option<NodeStatus> {
-        let document =
-            Document { target: Target::Node, key: Key::new("", node), uid: String::new(), status: json!(null) };
-        let bytes = fs::read(self.path.join(name(&document))).ok()?;
+    /// What the node's file says now: times of transition go on from there when the agent starts again, and files of the objects
+    /// that it tells of were written by the agent before.
+    pub fn before(&mut self, node: &str) -> Option<NodeStatus> {
+        let bytes = fs::read(self.path.join(name_of(Target::Node, &Key::new("", node)))).ok()?;
         let mut object: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-        serde_json::from_value(object.get_mut("status")?.take()).ok()
+        let status: NodeStatus = serde_json::from_value(object.get_mut("status")?.take()).ok()?;
+        let ours = status.interfaces.iter().filter(|one| !is_of_other(&one.conditions));
+        let interfaces = ours.map(|one| (Kind::Interface, &one.namespace, &one.name));
+        let chains = status.chains.iter().map(|one| (Kind::Chain, &one.namespace, &one.name));
+        for (kind, namespace, name) in interfaces.chain(chains) {
+            let file = name_of(Target::Object(kind), &Key::new(namespace, name));
+            if let Ok(text) = fs::read_to_string(self.path.join(&file)) {
+                self.written.insert(file, text);
+            }
+        }
+        Some(status)
     }
 
     /// Writes what became another; says how many files were touched.
@@ -52,7 +65,13 @@ impl Folder {
         let mut touched = 0;
         let mut result = Ok(());
         let wanted: BTreeMap<String, String> =
-            documents.iter().map(|document| (name(document), text(document))).collect();
+            documents.iter().map(|document| (name_of(document.target, &document.key), text(document))).collect();
+        // First: what the node's file tells of is found again, whenever the agent ends.
+        let gone: Vec<String> = self.written.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
+        for name in gone {
+            touched += usize::from(fs::remove_file(self.path.join(&name)).is_ok());
+            self.written.remove(&name);
+        }
         for (name, text) in &wanted {
             if self.written.get(name) == Some(text) {
                 continue;
@@ -64,11 +83,6 @@ impl Folder {
                 }
                 Err(error) => result = result.and(Err(error)),
             }
-        }
-        let gone: Vec<String> = self.written.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
-        for name in gone {
-            touched += usize::from(fs::remove_file(self.path.join(&name)).is_ok());
-            self.written.remove(&name);
         }
         result.map(|()| touched)
     }
@@ -87,25 +101,33 @@ impl Folder {
     }
 }
 
-fn kind(document: &Document) -> Option<KindName> {
-    match document.target {
+fn kind(target: Target) -> Option<KindName> {
+    match target {
         Target::Node => None,
         Target::Object(kind) => KINDS.into_iter().find(|name| name.kind == kind),
     }
 }
 
 /// Names of objects are names of files: nothing in them leads elsewhere, whatever the object says.
-fn name(document: &Document) -> String {
+fn name_of(target: Target, key: &Key) -> String {
     let part = |text: &str| text.replace(['/', '\0'], "_");
-    let (namespace, name) = (part(&document.key.namespace), part(&document.key.name));
-    match kind(document) {
-        None => format!("node-{name}.json"),
-        Some(kind) => format!("{}-{namespace}-{name}.json", kind.name.to_lowercase()),
+    let (namespace, name) = (part(&key.namespace), part(&key.name));
+    let mut stem = match kind(target) {
+        None => format!("node-{name}"),
+        Some(kind) => format!("{}-{namespace}-{name}", kind.name.to_lowercase()),
+    };
+    // An object's name may fill a file's name alone.
+    if stem.len() > LONGEST {
+        let end = format!("-{:016x}", hash::fnv64(stem.as_bytes()));
+        let fits = stem.floor_char_boundary(LONGEST - end.len());
+        stem.truncate(fits);
+        stem.push_str(&end);
     }
+    format!("{stem}.json")
 }
 
 fn text(document: &Document) -> String {
-    let (version, kind) = match kind(document) {
+    let (version, kind) = match kind(document.target) {
         None => (format!("{GROUP}/{VERSION}"), KIND),
         Some(kind) => (format!("{}/{}", kind.group, kind.version), kind.name),
     };

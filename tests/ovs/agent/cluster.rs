@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::{Agent, Lab, chain, condition, physical, vf};
 use crate::server::Server;
 
-const FINALIZER: &str = "svc.dpu.nvidia.com/ServiceInterface-finalizer";
+pub(super) const FINALIZER: &str = "svc.dpu.nvidia.com/ServiceInterface-finalizer";
 
 /// Serves on a thread of its own, so that a test may wait.
-fn serve() -> Server {
+pub(super) fn serve() -> Server {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -23,7 +23,7 @@ fn serve() -> Server {
     receiver.recv().unwrap()
 }
 
-fn agent(lab: &Lab, server: &Server) -> Agent {
+pub(super) fn agent(lab: &Lab, server: &Server, arguments: &[&str]) -> Agent {
     let config = lab.switch.path("kubeconfig");
     let text = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "c",
@@ -45,17 +45,17 @@ fn agent(lab: &Lab, server: &Server) -> Agent {
     ]);
     command.args(["--ovsdb", &lab.switch.endpoint()]).arg("--ovs-rundir").arg(lab.switch.path(""));
     let log = fs::File::create(lab.switch.path("agent.log")).unwrap();
-    command.env("KUBECONFIG", config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command.args(arguments).env("KUBECONFIG", config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     Agent(command.spawn().unwrap())
 }
 
-fn with_uid(mut object: Value) -> Value {
+pub(super) fn with_uid(mut object: Value) -> Value {
     object["metadata"]["uid"] = json!(format!("uid-{}", object["metadata"]["name"].as_str().unwrap()));
     object["metadata"]["generation"] = json!(1);
     object
 }
 
-fn finalizers(server: &Server, name: &str) -> Value {
+pub(super) fn finalizers(server: &Server, name: &str) -> Value {
     server.get("serviceinterfaces", "ns", name)["metadata"]["finalizers"].clone()
 }
 
@@ -67,7 +67,7 @@ fn objects_of_an_api_server_are_wired_held_and_told() {
         server.put("serviceinterfaces", with_uid(one));
     }
     server.put("servicechains", with_uid(chain("c", &[&["p0", "vf1"]])));
-    let _agent = agent(&lab, &server);
+    let _agent = agent(&lab, &server, &[]);
     lab.until_flows(2);
     let status = |plural: &str, namespace: &str, name: &str| {
         condition(&server.get(plural, namespace, name)["status"]["conditions"], "Ready")

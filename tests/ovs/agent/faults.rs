@@ -1,28 +1,15 @@
 //! What breaks, and heals.
 
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
 
-use super::{Lab, chain, physical, vf};
+use super::{Agent, Lab, chain, physical, vf};
 
 fn one_chain(bridges: &[&str]) -> Lab {
     let lab = Lab::start(bridges);
     lab.put("all", &[physical("p0"), vf(1), chain("c", &[&["p0", "vf1"]])]);
     lab
-}
-
-#[test]
-fn flows_are_back_when_the_switch_is() {
-    let mut lab = one_chain(&["br-sfc"]);
-    let _agent = lab.agent();
-    lab.until_condition("Ready", "True/Success");
-    let flows = lab.flows();
-    lab.switch.kill_vswitchd();
-    lab.until_condition("SwitchConnected", "False/SwitchAway");
-    lab.switch.start_vswitchd("br-sfc");
-    let begin = Instant::now();
-    lab.until("the flows are back", || lab.flows() == flows);
-    println!("ovs-vswitchd is back: flows after {} ms", begin.elapsed().as_millis());
-    lab.until_condition("Ready", "True/Success");
 }
 
 #[test]
@@ -44,19 +31,6 @@ fn the_database_may_restart_while_objects_change() {
 }
 
 #[test]
-fn numbers_of_ports_may_change() {
-    let lab = one_chain(&["br-sfc"]);
-    let _agent = lab.agent();
-    lab.until_condition("Ready", "True/Success");
-    lab.switch.vsctl(&["set", "interface", "p0", "ofport_request=77"]);
-    lab.until("the flows have the other number", || {
-        let flows = lab.flows();
-        flows.len() == 2 && flows.iter().any(|flow| flow.contains("in_port=77 "))
-    });
-    lab.until_condition("Ready", "True/Success");
-}
-
-#[test]
 fn a_bridge_may_come_later_and_come_again() {
     let lab = one_chain(&[]);
     let _agent = lab.agent();
@@ -69,33 +43,6 @@ fn a_bridge_may_come_later_and_come_again() {
         lab.switch.vsctl(&["del-br", "br-sfc"]);
         lab.until_condition("SwitchConnected", "False/BridgeMissing");
     }
-}
-
-#[test]
-fn a_device_may_come_later() {
-    let lab = one_chain(&["br-sfc"]);
-    // The made-up devices of this switch cannot be missing; one of an unknown type can.
-    let agent = lab.agent_with(&["--port-type", "dpdk"]);
-    lab.until_condition_of("interfaces", "p0", "PortUp", "False/DeviceError");
-    lab.until_condition_of("chains", "c", "PortsResolved", "False/DeviceError");
-    assert_eq!(lab.flows().len(), 0);
-    drop(agent);
-    let _agent = lab.agent();
-    lab.until_condition("Ready", "True/Success");
-    assert_eq!(lab.flows().len(), 2);
-}
-
-#[test]
-fn links_go_down_and_up() {
-    let lab = one_chain(&["br-sfc"]);
-    let _agent = lab.agent();
-    lab.until_condition("Ready", "True/Success");
-    lab.switch.appctl(&["netdev-dummy/set-admin-state", "p0", "down"]);
-    lab.until_condition_of("interfaces", "p0", "PortUp", "False/LinkDown");
-    lab.until_condition("Ready", "False/InterfaceNotReady");
-    assert_eq!(lab.flows().len(), 2, "flows stay");
-    lab.switch.appctl(&["netdev-dummy/set-admin-state", "p0", "up"]);
-    lab.until_condition("Ready", "True/Success");
 }
 
 #[test]
@@ -119,42 +66,6 @@ fn drift_is_repaired_and_told() {
 }
 
 #[test]
-fn killed_at_any_point_it_ends_in_the_same_switch() {
-    let lab = Lab::start(&["br-sfc"]);
-    let ports: Vec<_> = (0..12).map(vf).collect();
-    let long: Vec<String> = (0..12).map(|number| format!("vf{number}")).collect();
-    let long: Vec<&str> = long.iter().map(String::as_str).collect();
-    let few = || {
-        lab.put("ports", &ports[..4]);
-        lab.put("chain", &[chain("c", &[&["vf0", "vf1", "vf2"]])]);
-    };
-    let many = || {
-        lab.put("ports", &ports);
-        lab.put("chain", &[chain("c", &[&long[..6], &long[6..8]]), chain("d", &[&long[8..10]])]);
-    };
-    many();
-    let agent = lab.agent();
-    lab.until_condition("Ready", "True/Success");
-    drop(agent);
-    let (flows, in_the_end) = (lab.flows(), lab.ports("br-sfc"));
-    for round in 0..24_u64 {
-        if round % 2 == 0 {
-            few()
-        } else {
-            many()
-        }
-        let agent = lab.agent();
-        // From before it is connected to after it is done.
-        std::thread::sleep(Duration::from_millis(round * 2));
-        drop(agent);
-    }
-    many();
-    let _agent = lab.agent();
-    lab.until("the same ports", || lab.ports("br-sfc") == in_the_end);
-    lab.until("the same flows", || lab.flows() == flows);
-}
-
-#[test]
 fn told_to_end_it_ends_and_leaves_the_flows() {
     let lab = one_chain(&["br-sfc"]);
     let mut agent = lab.agent();
@@ -162,4 +73,69 @@ fn told_to_end_it_ends_and_leaves_the_flows() {
     agent.signal("TERM");
     assert_eq!(agent.0.wait().unwrap().code(), Some(0));
     assert_eq!((lab.flows().len(), lab.ports("br-sfc").len()), (2, 2));
+}
+
+#[test]
+fn a_number_that_the_switch_does_not_have_for_the_port_gets_no_flows() {
+    let lab = Lab::start(&["br-sfc"]);
+    lab.put("all", &[physical("p0"), vf(1), vf(2), chain("c", &[&["p0", "vf1"]])]);
+    let _agent = lab.agent();
+    lab.until_condition("Ready", "True/Success");
+    let (right, others) = (lab.ofport("pf0vf1"), lab.ofport("pf0vf2"));
+    // As a database says that is behind the switch.
+    for wrong in [&*others, "4711"] {
+        lab.switch.vsctl(&["--no-wait", "set", "interface", "pf0vf1", &format!("ofport={wrong}")]);
+        lab.until_condition_of("chains", "c", "PortsResolved", "False/PortNotReady");
+        lab.until_flows(0);
+    }
+    lab.switch.vsctl(&["--no-wait", "set", "interface", "pf0vf1", &format!("ofport={right}")]);
+    lab.until_condition("Ready", "True/Success");
+    lab.until_flows(2);
+}
+
+/// The library that lies about the time of day.
+fn other_time() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").unwrap().flatten();
+    let mut found = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1")).filter(|path| path.exists());
+    found.next().unwrap_or_else(|| panic!("libfaketime is missing; run: apt-get install faketime"))
+}
+
+#[test]
+fn the_time_of_day_may_jump() {
+    let lab = one_chain(&["br-sfc"]);
+    let clock = lab.switch.path("clock");
+    let jump = |to: &str| {
+        std::fs::write(lab.switch.path(".clock"), to).unwrap();
+        std::fs::rename(lab.switch.path(".clock"), &clock).unwrap();
+    };
+    jump("+0\n");
+    let mut command = lab.command("run", Some(lab.status.path()));
+    command.env("LD_PRELOAD", other_time()).env("FAKETIME_TIMESTAMP_FILE", &clock);
+    // Durations are of another clock, which does not jump.
+    command.env("FAKETIME_NO_CACHE", "1").env("DONT_FAKE_MONOTONIC", "1");
+    let log = std::fs::File::create(lab.switch.path("agent.log")).unwrap();
+    let agent = Agent(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    lab.until_condition("Ready", "True/Success");
+    let changed = || {
+        let node = lab.node();
+        let ready = node["status"]["conditions"].as_array().unwrap().iter().find(|one| one["type"] == "Ready").cloned();
+        ready.unwrap()["lastTransitionTime"].as_str().unwrap().to_owned()
+    };
+    let today = changed();
+    for (to, year) in [("-20y\n", "20"), ("+30y\n", "20")] {
+        jump(to);
+        lab.switch.appctl(&["netdev-dummy/set-admin-state", "p0", "down"]);
+        lab.until_condition("Ready", "False/InterfaceNotReady");
+        let then = changed();
+        assert!(then.starts_with(year) && then[..4] != today[..4], "{to} {then}, {today} before");
+        lab.put("all", &[physical("p0"), vf(1), vf(2), chain("c", &[&["p0", "vf1", "vf2"]])]);
+        lab.until_flows(9);
+        lab.put("all", &[physical("p0"), vf(1), chain("c", &[&["p0", "vf1"]])]);
+        lab.until_flows(2);
+        lab.switch.appctl(&["netdev-dummy/set-admin-state", "p0", "up"]);
+        lab.until_condition("Ready", "True/Success");
+    }
+    let ticks = agent.ticks();
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(agent.ticks() <= ticks + 2, "it goes round and round");
 }

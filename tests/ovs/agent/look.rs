@@ -4,15 +4,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use super::{Lab, chain, object, physical, vf};
-
-fn vlan(name: &str, parent: &str, id: u16) -> Value {
-    object(
-        "ServiceInterface",
-        name,
-        json!({"interfaceType": "vlan", "vlan": {"parentInterfaceRef": parent, "vlanID": id}}),
-    )
-}
+use super::{Lab, chain, object, physical, vf, vlan};
 
 impl Lab {
     fn status(&self, arguments: &[&str]) -> Output {

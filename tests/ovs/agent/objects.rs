@@ -19,7 +19,7 @@ fn a_chain_is_wired_and_says_so() {
     }
     let get = |table: &str, column: &str| lab.switch.vsctl(&["get", table, "p0", column]).trim().to_owned();
     assert_eq!(get("port", "external_ids"), "{dpf-type=physical, dpu-agent=\"ns/p0\"}");
-    assert_eq!(get("interface", "external_ids"), "{dpf-id=\"ns/p0\"}");
+    assert_eq!(get("interface", "external_ids"), "{dpf-id=\"ns/p0\", dpf-type=physical, dpu-agent=\"ns/p0\"}");
     let node = lab.node();
     assert_eq!(node["status"]["chains"][0]["flows"]["installed"], 2);
     assert_eq!(node["status"]["chains"][0]["switches"][0]["ports"][1]["port"], "pf0vf3");
@@ -78,7 +78,7 @@ fn edits_and_deletions_leave_nothing_behind() {
     // Addresses that were learned go with what learned them.
     let packet = "in_port(1),eth(src=00:00:00:00:00:01,dst=00:00:00:00:00:02),eth_type(0x1234)";
     lab.switch.appctl(&["netdev-dummy/receive", "p0", packet]);
-    lab.until("an address is learned", || lab.flows().iter().any(|flow| flow.contains("idle_timeout")));
+    lab.until("an address is learned", || lab.flows().iter().any(|flow| flow.contains(", idle_timeout=")));
     lab.put("chain", &[chain("c", &[&["vf1", "vf2"]])]);
     lab.until_flows(2);
     lab.put("chain", &[chain("c", &[&["vf1", "ovn"]])]);
@@ -128,15 +128,92 @@ fn objects_that_are_wrong_are_named_and_the_others_are_wired() {
 }
 
 #[test]
-fn a_port_is_in_one_chain_and_the_older_one_has_it() {
+fn a_spec_that_can_no_longer_be_read_takes_no_traffic_away() {
     let lab = Lab::start(&["br-sfc"]);
-    let mut old = chain("z", &[&["p0", "vf1"]]);
-    old["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
-    let mut young = chain("a", &[&["p0", "vf2"]]);
-    young["metadata"]["creationTimestamp"] = json!("2026-01-02T00:00:00Z");
-    lab.put("all", &[physical("p0"), vf(1), vf(2), old, young]);
+    let good = || vec![physical("p0"), vf(1), chain("c", &[&["p0", "vf1"]])];
+    lab.put("all", &good());
+    let agent = lab.agent();
+    lab.until_condition_of("chains", "c", "Ready", "True/Success");
+    let before = lab.flows();
+    let spoiled = || {
+        let mut objects = good();
+        objects[1]["spec"]["vf"] = json!({"pfID": 0, "vfID": "one"});
+        objects[2]["spec"]["switches"] = json!([{"ports": "p0"}]);
+        objects
+    };
+    lab.put("all", &spoiled());
+    lab.until_condition_of("chains", "c", "ServiceChainReconciled", "False/InvalidSpec");
+    lab.until_condition_of("interfaces", "vf1", "ServiceInterfaceReconciled", "False/InvalidSpec");
+    let said = lab.node()["status"]["chains"][0]["conditions"].to_string();
+    assert!(said.contains("spec.switches[0].ports: is missing; what was asked for before it stays in force"), "{said}");
+    assert_eq!(lab.flows(), before);
+    // An agent that never read it does not know better, and leaves it.
+    drop(agent);
+    let agent = lab.agent();
+    lab.until_condition_of("chains", "c", "PortsResolved", "False/InvalidSpec");
+    assert_eq!((lab.flows(), lab.ports("br-sfc").len()), (before.clone(), 2));
+    lab.put("all", &good());
+    lab.until_condition("Ready", "True/Success");
+    assert_eq!(lab.flows(), before);
+    lab.remove("all");
+    lab.until_flows(0);
+    drop(agent);
+}
+
+#[test]
+fn a_function_of_a_named_card_is_found_by_what_the_system_says_of_its_devices() {
+    let lab = Lab::start(&["br-sfc"]);
+    let sysfs = tempfile::TempDir::new().unwrap();
+    let device = |name: &str, function: &str, address: &str| {
+        let (parent, of_class) =
+            (sysfs.path().join("devices").join(address), sysfs.path().join("class/net").join(name));
+        std::fs::create_dir_all(&parent).unwrap();
+        std::fs::create_dir_all(&of_class).unwrap();
+        std::fs::write(parent.join("device"), "0xa2dc\n").unwrap();
+        std::os::unix::fs::symlink(&parent, of_class.join("device")).unwrap();
+        std::fs::write(of_class.join("phys_port_name"), format!("{function}\n")).unwrap();
+    };
+    device("pf0vf3", "c1pf0vf3", "0000:03:00.0");
+    device("far3", "c1pf0vf3", "0001:03:00.0");
+    let selected = |address: &str| {
+        let selector = json!({"type": "pci", "pci": {"address": address}});
+        object(
+            "ServiceInterface",
+            "vf",
+            json!({"interfaceType": "vf", "vf": {"pfID": 0, "vfID": 3, "nicSelector": selector}}),
+        )
+    };
+    lab.put("vf", &[selected("0001:03:00.1")]);
+    let _agent = lab.agent_with(&["--sysfs", sysfs.path().to_str().unwrap()]);
+    lab.until("the port is that of the card", || lab.ports("br-sfc") == ["far3"]);
+    lab.put("vf", &[selected("0002:03:00.0")]);
+    lab.until_condition_of("interfaces", "vf", "ServiceInterfaceReconciled", "False/DeviceMissing");
+    lab.until("the port is gone", || lab.ports("br-sfc").is_empty());
+    // The device comes later, without a word of anybody.
+    device("late3", "c1pf0vf3", "0002:03:00.0");
+    lab.until("the port is that of the new card", || lab.ports("br-sfc") == ["late3"]);
+    lab.until_condition("Ready", "True/Success");
+}
+
+#[test]
+fn what_went_while_no_agent_was_there_leaves_nothing_behind() {
+    let lab = Lab::start(&["br-sfc"]);
+    lab.put("all", &[physical("p0"), vf(1), vf(2), chain("c", &[&["p0", "vf1"]]), chain("d", &[&["vf2"]])]);
+    let agent = lab.agent();
+    lab.until_condition("Ready", "True/Success");
+    drop(agent);
+    lab.put("all", &[physical("p0"), vf(2), chain("d", &[&["vf2"]])]);
     let _agent = lab.agent();
-    lab.until_condition_of("chains", "z", "Ready", "True/Success");
-    lab.until_condition_of("chains", "a", "PortsResolved", "False/PortInTwoSwitches");
-    lab.until_flows(2);
+    lab.until_flows(0);
+    lab.until("the port is gone", || lab.ports("br-sfc") == ["p0", "pf0vf2"]);
+    let files = || {
+        let names =
+            std::fs::read_dir(lab.status.path()).unwrap().map(|one| one.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+        names.sort();
+        names
+    };
+    let wanted =
+        ["node-w.json", "servicechain-ns-d.json", "serviceinterface-ns-p0.json", "serviceinterface-ns-vf2.json"];
+    lab.until("the status is that of what is there", || files() == wanted);
 }

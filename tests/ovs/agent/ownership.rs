@@ -3,7 +3,7 @@
 use super::{Lab, chain, physical, vf};
 use crate::switch::Switch;
 
-fn rows(switch: &Switch, ports: &[&str]) -> String {
+pub(super) fn rows(switch: &Switch, ports: &[&str]) -> String {
     let interface = "name,type,external_ids,options,ofport,ofport_request,mtu_request";
     let row = |table: &str, columns: &str, name: &&str| {
         switch.vsctl(&[&format!("--columns={columns}"), "list", table, *name])
@@ -12,45 +12,6 @@ fn rows(switch: &Switch, ports: &[&str]) -> String {
         .iter()
         .map(|name| row("port", "name,tag,external_ids,vlan_mode", name) + &row("interface", interface, name))
         .collect()
-}
-
-#[test]
-fn ports_and_flows_of_others_stay_as_they_are() {
-    let lab = Lab::start(&["br-sfc", "br-other"]);
-    lab.switch.add_ports("br-sfc", &["foreign0", "foreign1", "p0"]);
-    lab.switch.add_ports("br-other", &["elsewhere"]);
-    lab.switch.vsctl(&["set", "port", "foreign0", "tag=7", "external_ids:owner=ovs-cni.network.kubevirt.io"]);
-    let foreign =
-        ["cookie=0x7,table=0,priority=5,in_port=1,actions=output:2", "cookie=0x0,table=3,priority=0,actions=drop"];
-    for flow in foreign {
-        lab.switch.ofctl("add-flow", "br-sfc", &[flow]);
-    }
-    let (before_rows, before_flows) = (rows(&lab.switch, &["foreign0", "foreign1", "p0", "elsewhere"]), lab.flows());
-    lab.put("all", &[physical("p0"), vf(1), vf(2), chain("c", &[&["p0", "vf1", "vf2"]])]);
-    let _agent = lab.agent();
-    lab.until_condition("Ready", "True/Success");
-    assert!(lab.flows().len() > before_flows.len());
-    lab.remove("all");
-    lab.until("ours are gone", || lab.ports("br-sfc").len() == 3);
-    lab.until_flows(before_flows.len());
-    assert_eq!(lab.flows(), before_flows);
-    assert_eq!(rows(&lab.switch, &["foreign0", "foreign1", "p0", "elsewhere"]), before_rows);
-}
-
-#[test]
-fn a_port_on_another_bridge_stays_there_and_is_a_conflict() {
-    let lab = Lab::start(&["br-sfc", "br-ovn"]);
-    lab.switch.add_ports("br-ovn", &["p0"]);
-    let before = rows(&lab.switch, &["p0"]);
-    lab.put("all", &[physical("p0"), vf(1), vf(2), chain("c", &[&["p0", "vf1"], &["vf1", "vf2"]])]);
-    let _agent = lab.agent();
-    lab.until_condition_of("interfaces", "p0", "ServiceInterfaceReconciled", "False/PortOnOtherBridge");
-    lab.until_condition_of("chains", "c", "PortsResolved", "False/PortOnOtherBridge");
-    let conflicts = lab.node()["status"]["conflicts"].to_string();
-    assert!(conflicts.contains("br-ovn") && conflicts.contains("br-sfc"), "{conflicts}");
-    assert_eq!(rows(&lab.switch, &["p0"]), before);
-    lab.switch.vsctl(&["del-port", "br-ovn", "p0"]);
-    lab.until_condition_of("interfaces", "p0", "Ready", "True/Success");
 }
 
 #[test]
