@@ -28,9 +28,10 @@ e2e: target/dyff
 target/dyff: tests/e2e/tools/build.sh tests/e2e/tools/go.mod tests/e2e/tools/go.sum
 	tests/e2e/tools/build.sh target
 
-# The plugin's image for Argo CD, built and run; as root.
-image:
+# The images of the plugin for Argo CD and of the agent, built and run; as root.
+image: debian
 	plugin/image.sh
+	src/agent/image/image.sh
 
 # The numbers to reach, beside the peers; Go builds two of these.
 bench:

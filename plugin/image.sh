@@ -4,33 +4,14 @@
 # the program himself, and sudo does the rest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. plugin/container.sh
 
-fail() { echo "make image: $*" >&2; exit 1; }
-
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 image=${IMAGE:-localhost/dpu-render:$version}
 program=${1-}
-if [ -z "$program" ]; then
-  host=$(rustc -vV | sed -n 's/^host: //p')
-  # With a target of its own, the flag does not reach the macros that run in the compiler.
-  RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_RELEASE_STRIP=symbols \
-    cargo build --release --locked --quiet --target "$host" --bin dpu-render
-  program=${CARGO_TARGET_DIR:-target}/$host/release/dpu-render
-fi
+[ -n "$program" ] || program=$(static_program dpu-render)
 ldd "$program" 2>&1 | grep -Eq "statically linked|not a dynamic executable" || fail "$program is not static"
-
-if [ "$(id -u)" != 0 ]; then
-  command -v sudo >/dev/null || fail "run it as root: it mounts what it builds"
-  exec sudo "IMAGE=$image" "$PWD/plugin/image.sh" "$program"
-fi
-if ! command -v buildah >/dev/null; then
-  command -v apt-get >/dev/null || fail "buildah is missing: install it"
-  { apt-get update -q && apt-get install -q -y --no-install-recommends buildah; } >/dev/null ||
-    fail "buildah is missing: apt-get install buildah"
-fi
-# Without a container runtime, and where the kernel has no overlay on overlay.
-export BUILDAH_ISOLATION=chroot
-buildah info >/dev/null 2>&1 || export STORAGE_DRIVER=vfs
+as_root plugin/image.sh "$program"
+need_buildah
 
 work=$(mktemp -d)
 container=

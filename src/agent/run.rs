@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use self::bridge::{BridgeEvent, keep};
 use self::outlet::Outlet;
 use super::control::{Control, Database, Effect, Input, Refusal};
-use super::crd::node::NodeStatus;
+use super::crd::node::{NodeStatus, Trouble};
 use super::desired::Settings;
 use super::health::{BEAT, Pulse};
 use super::listen::{self, Desk, Question};
@@ -62,7 +62,7 @@ pub struct Options {
     pub rundir: PathBuf,
     /// What the system says of its devices.
     pub sysfs: PathBuf,
-    /// How often the flows are read without a reason.
+    /// How often the flows are read without a reason, and the API server is asked what it keeps.
     pub audit: Duration,
     /// Where metrics and health are asked for.
     pub listen: listen::Options,
@@ -152,7 +152,7 @@ impl Runner {
         let (sender, objects) = watch::channel(Given::default());
         let (with_devices, given) = watch::channel(Given::default());
         tokio::spawn(devices::follow(sysfs, objects, with_devices));
-        let (outlet, before) = Outlet::open(&place, &settings.node).await?;
+        let (outlet, before) = Outlet::open(&place, &settings.node, audit).await?;
         let node = settings.node.clone();
         match (place, outlet.client()) {
             (Place::Folder { from, .. }, _) => {
@@ -313,6 +313,7 @@ impl Runner {
         let now = time_of_day();
         let status = self.control.report(self.before.as_ref(), &self.outlet.troubles(), &now);
         self.say_ready(&status);
+        self.say_problems(&status);
         // In a cluster the agent that has the lock says how the node is.
         if !(self.control.is_locked_out() && self.outlet.client().is_some()) {
             let snapshot = self.given.borrow().snapshot.clone();
@@ -327,6 +328,18 @@ impl Runner {
         if line != self.said {
             (self.say)(&format!("{line}\n"));
             self.said = line;
+        }
+    }
+
+    /// What the API server has against the agent is in no status there: it has to be in the log.
+    fn say_problems(&self, status: &NodeStatus) {
+        let before = self.before.as_ref().map_or(&[][..], |before| &before.problems);
+        for Trouble { place, message } in status.problems.iter().filter(|one| !before.contains(one)) {
+            (self.say)(&format!("problem: {place}: {message}\n"));
+        }
+        let over = |one: &&Trouble| status.problems.iter().all(|other| other.place != one.place);
+        for Trouble { place, .. } in before.iter().filter(over) {
+            (self.say)(&format!("no problem any more: {place}\n"));
         }
     }
 }

@@ -72,9 +72,10 @@ fn status_is_written_whole_and_only_on_change() {
     let document = |name: &str, ready: &str| Document {
         target: Target::Object(Kind::Chain),
         key: Key::new("ns", name),
+        uid: String::new(),
         status: json!({"conditions": [{"type": "Ready", "status": ready}]}),
     };
-    let node = Document { target: Target::Node, key: Key::new("", "w"), status: json!({}) };
+    let node = Document { target: Target::Node, key: Key::new("", "w"), uid: String::new(), status: json!({}) };
     let mut out = Folder::open(&path).unwrap();
     fs::write(path.join("mine.txt"), "mine").unwrap();
     assert_eq!(out.write(&[node.clone(), document("a", "True"), document("../x", "True")]).unwrap(), 3);
@@ -104,10 +105,16 @@ fn status_of_what_went_while_no_agent_was_there_goes() {
     let document = |name: &str| Document {
         target: Target::Object(Kind::Chain),
         key: Key::new("ns", name),
+        uid: String::new(),
         status: json!({"conditions": []}),
     };
     let chains = json!([{"namespace": "ns", "name": "a"}, {"namespace": "ns", "name": "b"}]);
-    let node = |chains| Document { target: Target::Node, key: Key::new("", "w"), status: json!({"chains": chains}) };
+    let node = |chains| Document {
+        target: Target::Node,
+        key: Key::new("", "w"),
+        uid: String::new(),
+        status: json!({"chains": chains}),
+    };
     let mut out = Folder::open(folder.path()).unwrap();
     assert!(out.before("w").is_none());
     assert_eq!(out.write(&[node(chains), document("a"), document("b")]).unwrap(), 3);

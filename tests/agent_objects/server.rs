@@ -34,6 +34,8 @@ pub(crate) struct Objects {
     /// Kinds whose objects are not to be changed, but for their status.
     pub(crate) fixed: BTreeSet<String>,
     pub(crate) schemas: BTreeMap<String, Schema>,
+    /// What the index of the API has for DPF's group; without it there is no index.
+    pub(crate) index: Option<String>,
     /// Method and path of each request.
     pub(crate) requests: Vec<String>,
     away: bool,
@@ -142,6 +144,12 @@ impl Server {
         }
         self.state().requests.push(format!("{method} {target}"));
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        if path == "/openapi/v3" {
+            let index = self.state().index.clone();
+            let paths = |hash| json!({"paths": {"apis/svc.dpu.nvidia.com/v1alpha1": {"serverRelativeURL": hash}}});
+            let (code, said) = index.map_or_else(|| (404, failure(404, "not found")), |hash| (200, paths(hash)));
+            return answer(&mut stream, code, &said).await;
+        }
         let place = Place::of(path)?;
         let refused = {
             let state = self.state();

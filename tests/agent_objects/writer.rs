@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dpu_render::agent::api::Key;
 use dpu_render::agent::sources::store::Kind;
@@ -17,14 +18,14 @@ use super::server::{Schema, Server};
 
 fn node(ready: &str) -> Document {
     let status = json!({"conditions": [{"type": "Ready", "status": ready}], "summary": {"interfaces": "1/1"}});
-    Document { target: Target::Node, key: Key::new("", "w"), status }
+    Document { target: Target::Node, key: Key::new("", "w"), uid: String::new(), status }
 }
 
 fn of_interface(name: &str, ready: &str) -> Document {
     let status = json!({
         "conditions": [{"type": "Ready", "status": ready}], "observedGeneration": 1, "port": {"name": name}, "error": "x",
     });
-    Document { target: Target::Object(Kind::Interface), key: Key::new("ns", name), status }
+    Document { target: Target::Object(Kind::Interface), key: Key::new("ns", name), uid: format!("u-{name}"), status }
 }
 
 fn none() -> BTreeMap<String, String> {
@@ -51,8 +52,11 @@ async fn the_status_of_the_node_is_made_and_then_written_on_change_only() {
         "{:?}",
         server.state().requests
     );
-    // Somebody takes it away: it is there again with the next change.
+    // Somebody takes it away: it is there again with the next look.
     server.remove("dpunodenetworkstatuses", "", "w");
+    writer.look_again().await;
+    assert_eq!(writer.write(&[node("False")]).await, none());
+    assert_eq!(server.get("dpunodenetworkstatuses", "", "w")["status"]["conditions"][0]["status"], "False");
     assert_eq!(writer.write(&[node("True")]).await, none());
     assert_eq!(server.get("dpunodenetworkstatuses", "", "w")["status"]["conditions"][0]["status"], "True");
 }
@@ -86,6 +90,75 @@ async fn what_is_not_kept_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn a_crd_that_keeps_more_is_noticed() {
+    let names = ["a", "b", "c"];
+    let full = ["conditions", "error", "observedGeneration", "port"];
+    for (before, after, asked) in [
+        // Kept by nobody: one that asks. Then all of them.
+        (Schema::PrunesAll, Schema::Keeps, 3),
+        (Schema::KeepsConditions, Schema::Keeps, 3),
+        // One that asks and is refused, and is told less with the others.
+        (Schema::PrunesAll, Schema::Refuses, 4),
+        (Schema::Refuses, Schema::Keeps, 3),
+        // Nothing is news but to the one that asks.
+        (Schema::PrunesAll, Schema::PrunesAll, 1),
+        (Schema::Refuses, Schema::Refuses, 1),
+    ] {
+        let server = Server::start().await;
+        let schema = |schema| {
+            server.state().schemas.insert("serviceinterfaces".to_owned(), schema);
+        };
+        schema(before);
+        for name in names {
+            server.put("serviceinterfaces", interface(name, "w"));
+        }
+        let mut writer = Writer::new(server.client(), "w");
+        let documents = names.map(|name| of_interface(name, "True"));
+        let look = async |writer: &mut Writer, index: Option<&str>| {
+            let sent = server.asked("PATCH");
+            server.state().index = index.map(str::to_owned);
+            writer.look_again().await;
+            assert_eq!(writer.write(&documents).await, none());
+            server.asked("PATCH") - sent
+        };
+        writer.write(&documents).await;
+        // The first index is news, and may be ahead of what is served.
+        look(&mut writer, Some("1")).await;
+        look(&mut writer, Some("1")).await;
+        assert_eq!(look(&mut writer, Some("1")).await, 0, "{before:?}: at rest nothing is asked");
+        schema(after);
+        assert_eq!(look(&mut writer, Some("1")).await, 0, "{before:?}: nobody says that it changed");
+        assert_eq!(look(&mut writer, Some("2")).await, asked, "{before:?} to {after:?}");
+        for name in names {
+            let there = server.get("serviceinterfaces", "ns", name)["status"].clone();
+            let keys: Vec<&String> = there.as_object().into_iter().flatten().map(|(key, _)| key).collect();
+            let expected = match after {
+                Schema::Keeps => &full[..],
+                Schema::PrunesAll => &[],
+                Schema::KeepsConditions | Schema::Refuses => &["conditions", "observedGeneration"],
+            };
+            assert_eq!(keys, expected, "{before:?} to {after:?}: {name}");
+        }
+        if after != Schema::Keeps {
+            assert_eq!(look(&mut writer, None).await, 1, "where nobody tells, it is asked each time");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_next_of_the_same_name_is_told_too() {
+    let server = Server::start().await;
+    server.put("serviceinterfaces", interface("a", "w"));
+    let mut writer = Writer::new(server.client(), "w");
+    let mut document = of_interface("a", "True");
+    writer.write(std::slice::from_ref(&document)).await;
+    server.put("serviceinterfaces", interface("a", "w"));
+    document.uid = "u-next".to_owned();
+    writer.write(std::slice::from_ref(&document)).await;
+    assert_eq!(server.get("serviceinterfaces", "ns", "a")["status"]["conditions"][0]["status"], "True");
+}
+
+#[tokio::test]
 async fn what_is_refused_is_said_and_tried_again() {
     let server = Server::start().await;
     server.put("serviceinterfaces", interface("a", "w"));
@@ -116,7 +189,7 @@ async fn what_flaps_is_written_now_and_then() {
     let (documents, latest) = watch::channel(Arc::new(Vec::new()));
     let (problems, mut refused) = watch::channel(none());
     server.state().refused.insert("dpunodenetworkstatuses".to_owned(), 403);
-    tokio::spawn(run(Writer::new(server.client(), "w"), latest, problems));
+    tokio::spawn(run(Writer::new(server.client(), "w"), latest, problems, Duration::from_secs(300)));
     documents.send_replace(Arc::new(vec![node("True")]));
     refused.wait_for(|refused| refused.contains_key("DPUNodeNetworkStatus w")).await.unwrap();
     server.state().refused.clear();

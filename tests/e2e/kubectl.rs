@@ -68,6 +68,11 @@ impl Kubectl {
         let mut arguments = vec!["apply", "--server-side", "--force-conflicts", "--field-manager=e2e"];
         arguments.extend(files.iter().map(String::as_str));
         self.run(&arguments);
+        self.wait_for_crds();
+    }
+
+    /// Waits until each CRD is served.
+    pub(crate) fn wait_for_crds(&self) {
         wait::until("the CRDs to be established", 60, String::new, || {
             try_answer(&mut self.command(&["wait", "--for=condition=Established", "crds", "--all", "--timeout=10s"]))
         });

@@ -2,14 +2,14 @@
 //! repositories and namespaces of their own. Nothing is stopped: everything ends with the process table that `lab.sh` made.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::LazyLock;
 
 use serde_json::json;
 
 use crate::argo::{Argo, NAMESPACE, Plugin};
 use crate::charts;
-use crate::cluster::{Cluster, Places, etcd};
+use crate::cluster::{Cluster, Places, start_etcd};
 use crate::git::Repository;
 use crate::shared::shared;
 
@@ -61,17 +61,8 @@ pub(crate) fn plugin() -> String {
 
 impl Lab {
     fn start() -> Self {
-        let programs = std::env::var_os("DPU_E2E_BIN").expect("DPU_E2E_BIN is not set: run `make e2e`");
-        let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e");
-        // Another run in the same folder ends first.
-        let lock = fs::File::create(scratch.with_extension("lock")).unwrap();
-        lock.lock().unwrap();
-        let _ = fs::remove_dir_all(&scratch);
-        let places = Places { programs: PathBuf::from(programs), scratch };
-        for folder in ["logs", "home", "repositories"] {
-            places.folder(folder);
-        }
-        etcd(&places);
+        let (places, lock) = Places::new("e2e");
+        start_etcd(&places);
         let management = Cluster::start(&places, "management", 6443, NAMESPACE);
         let dpu = Cluster::start(&places, DPU_CLUSTER, 7443, "default");
         let crds = |sets: &[&str]| sets.iter().filter_map(|set| shared(&format!("crds/{set}"))).collect::<Vec<_>>();

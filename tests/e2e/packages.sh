@@ -11,6 +11,7 @@ ip iproute2
 git git
 curl curl
 unshare util-linux
+ps procps
 ovs-vswitchd openvswitch-switch
 PROGRAMS
 [ ${#missing[@]} = 0 ] && exit 0

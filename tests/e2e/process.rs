@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// A command with nothing of this process' environment but the path, and a home of its own.
 pub(crate) fn command(program: &Path, home: &Path) -> Command {
@@ -12,11 +12,41 @@ pub(crate) fn command(program: &Path, home: &Path) -> Command {
 }
 
 /// Starts a program that runs until the lab ends; what it says goes into the log.
-#[expect(clippy::zombie_processes, reason = "it ends with the lab")]
 pub(crate) fn start(command: &mut Command, log: &Path) {
-    let file = File::create(log).unwrap();
-    let child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn();
-    child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    std::mem::forget(Running::start(command, log));
+}
+
+/// A program that runs until it is stopped, or this value goes.
+pub(crate) struct Running(Child);
+
+impl Running {
+    /// Starts it; what it says goes to the end of the log.
+    pub(crate) fn start(command: &mut Command, log: &Path) -> Self {
+        let file = File::options().create(true).append(true).open(log).unwrap();
+        let child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn();
+        Self(child.unwrap_or_else(|error| panic!("{command:?}: {error}")))
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Sends a signal, as `kill` names it.
+    pub(crate) fn signal(&self, name: &str) {
+        answer(Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()));
+    }
+
+    /// Ends it at once.
+    pub(crate) fn stop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+    }
 }
 
 /// What a program answers that ends by itself; panics where it fails.

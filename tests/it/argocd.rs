@@ -110,8 +110,10 @@ fn a_project_allows_its_site_and_not_another() {
         }
         assert!(!clusters.contains(&"dpu-cplane-tenant3") || site == "lab2");
         let foreign = |api: &str, kind: &str, namespace: Option<&str>| json!({"apiVersion": api, "kind": kind, "metadata": {"namespace": namespace}});
+        let binding = foreign("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", None);
+        assert_eq!(permitted(project, &binding), site == "lab2", "only the agent's account has one");
         for other in [
-            foreign("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", None),
+            foreign("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", None),
             foreign("v1", "Node", None),
             foreign("rbac.authorization.k8s.io/v1", "RoleBinding", Some("kube-system")),
             foreign("argoproj.io/v1alpha1", "ApplicationSet", Some("dpf-operator-system")),

@@ -21,7 +21,7 @@ pub(super) struct RunArgs {
     /// Folder to write status into, a file for each object
     #[arg(long, env = "DPU_AGENT_STATUS", requires = "from")]
     status: Option<PathBuf>,
-    /// Seconds between readings of all flows that nothing else is the reason of
+    /// Seconds between readings of all flows, and of what the API server keeps of status, that nothing else is the reason of
     #[arg(long, env = "DPU_AGENT_AUDIT", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
     audit: u64,
     /// Where to answer /metrics, /healthz and /readyz, with commas between, or off: plain HTTP on loopback, HTTPS elsewhere

@@ -64,6 +64,8 @@ impl Control {
             (_, Some(_)) if self.is_locked_out() => None,
             (_, Some(since)) => Some(since),
             (Bridge::Closed { since, .. }, None) if self.connect => Some(*since),
+            // The objects are being read.
+            _ if !self.given.complete => Some(Duration::ZERO),
             _ => None,
         };
         match since.map(|since| since + GRACE).filter(|until| now < *until) {

@@ -34,6 +34,7 @@ impl Control {
             .map(|(place, message)| trouble(place, message))
             .chain(troubles.iter().cloned())
             .collect();
+        let unread = self.unread(&problems);
         say(&Facts {
             version: env!("CARGO_PKG_VERSION"),
             bridge: &self.settings.bridge,
@@ -45,7 +46,15 @@ impl Control {
             flows: &self.desired.chains.iter().map(|chain| (chain.meta.key.clone(), self.flows(chain))).collect(),
             conflicts: &self.conflicts(),
             problems: &problems,
+            unread: unread.as_ref(),
         })
+    }
+
+    /// Why nobody knows all that is asked for.
+    fn unread(&self, problems: &[Trouble]) -> Option<Problem> {
+        let first = problems.first().map(|one| format!(": {}: {}", one.place, one.message)).unwrap_or_default();
+        let message = || format!("not every object of the node could be read yet{first}");
+        (!self.given.complete).then(|| Problem::new("ObjectsUnread", message()))
     }
 
     /// Why nothing is known of the switch, or nothing is done to it.

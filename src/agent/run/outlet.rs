@@ -53,8 +53,12 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
-    /// Opens it; gives the status of before, which times of transition go on from.
-    pub(super) async fn open(place: &Place, node: &str) -> Result<(Self, Option<NodeStatus>), Failure> {
+    /// Opens it; what it said is looked at anew every `audit`. Gives the status of before, which times of transition go on from.
+    pub(super) async fn open(
+        place: &Place,
+        node: &str,
+        audit: Duration,
+    ) -> Result<(Self, Option<NodeStatus>), Failure> {
         let (problems_sender, problems) = watch::channel(Problems::new());
         let (steps_sender, step_problems) = watch::channel(Problems::new());
         let (to, before) = match place {
@@ -70,7 +74,7 @@ impl Outlet {
                 let writer = Writer::new(client.clone(), node);
                 let before = tokio::time::timeout(BEFORE_WITHIN, writer.before()).await;
                 let (documents, written) = watch::channel(Arc::default());
-                tokio::spawn(cluster::run(writer, written, problems_sender));
+                tokio::spawn(cluster::run(writer, written, problems_sender, audit));
                 let (happenings, told) = mpsc::channel(64);
                 tokio::spawn(tell(Events::new(client.clone(), node), told));
                 let (steps, due) = watch::channel(Vec::new());

@@ -13,11 +13,13 @@ use std::time::Duration;
 
 use futures_util::stream::{self, Stream, StreamExt};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
+use kube::core::Status;
 use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Error};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::Given;
 use super::store::{KINDS, Kind, KindName, Store};
@@ -29,6 +31,8 @@ const PAGE: u32 = 32;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// The longest wait after a failure.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Without a failure for so long, waits begin again with the first.
+const WELL_AFTER: Duration = Duration::from_secs(60);
 
 /// What is watched.
 #[derive(Clone, Debug)]
@@ -118,18 +122,31 @@ fn noting(client: &Client, kind: Kind, answered: mpsc::UnboundedSender<Kind>) ->
     Client::new(service, namespace)
 }
 
-/// Waits that double; those of each node begin a little different, so that a fleet does not come back as one.
+/// Waits that double; those of each node begin a little different, so that a fleet does not come back as one. They begin again
+/// after a while without failure, and not when something went well: kube's watcher says that it begins a list before it asks.
 #[derive(Debug)]
 struct Patience {
     first: Duration,
     next: Duration,
+    /// When the last wait is over.
+    over: Option<Instant>,
 }
 
 impl Patience {
     fn new(node: &str, first: Duration) -> Self {
         let share = hash::fnv32(node.as_bytes()) % 100;
         let first = first + first * share / 100;
-        Self { first, next: first }
+        Self { first, next: first, over: None }
+    }
+
+    fn after(&mut self, now: Instant) -> Duration {
+        if self.over.is_some_and(|over| now > over + WELL_AFTER) {
+            self.next = self.first;
+        }
+        let wait = self.next;
+        self.next = (wait * 2).min(LONGEST_WAIT);
+        self.over = Some(now + wait);
+        wait
     }
 }
 
@@ -137,16 +154,12 @@ impl Iterator for Patience {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let wait = self.next;
-        self.next = (wait * 2).min(LONGEST_WAIT);
-        Some(wait)
+        Some(self.after(Instant::now()))
     }
 }
 
 impl Backoff for Patience {
-    fn reset(&mut self) {
-        self.next = self.first;
-    }
+    fn reset(&mut self) {}
 }
 
 /// What is known, and what is wrong.
@@ -203,15 +216,16 @@ impl State {
     }
 
     fn failed(&mut self, name: KindName, error: &watcher::Error) -> bool {
-        let problem = match status_of(error) {
+        let status = status_of(error);
+        let problem = match status.map_or(0, |status| status.code) {
             // Told by the list that follows.
-            Some(410) => return false,
-            Some(404) if name.kind == Kind::Entries => {
+            410 => return false,
+            404 if name.kind == Kind::Entries => {
                 return self.known.insert(name.kind, true) == Some(false);
             }
-            Some(404) => format!("the cluster has no {}: is its CRD installed?", name.name),
-            Some(403) => format!("the agent may not read {}: its ClusterRole lacks list and watch", name.plural),
-            _ => causes(error),
+            404 => format!("the cluster has no {}: is its CRD installed?", name.name),
+            403 => format!("the agent may not read {}: its ClusterRole lacks list and watch", name.plural),
+            _ => status.map_or_else(|| causes(error), answered),
         };
         self.problems.insert(name.kind, problem.clone()) != Some(problem)
     }
@@ -232,14 +246,22 @@ fn plain(mut object: DynamicObject) -> Value {
     serde_json::to_value(object).unwrap_or_default()
 }
 
-/// The status of the answer that says no.
-fn status_of(error: &watcher::Error) -> Option<u16> {
+/// The answer that says no.
+fn status_of(error: &watcher::Error) -> Option<&Status> {
     match error {
         watcher::Error::InitialListFailed(Error::Api(status))
         | watcher::Error::WatchStartFailed(Error::Api(status))
         | watcher::Error::WatchFailed(Error::Api(status))
-        | watcher::Error::WatchError(status) => Some(status.code),
+        | watcher::Error::WatchError(status) => Some(status),
         _ => None,
+    }
+}
+
+/// An answer that says no, for people.
+pub(crate) fn answered(status: &Status) -> String {
+    match status.code {
+        401 => "the API server does not let the agent in: its token is not valid".to_owned(),
+        code => format!("{} ({code})", status.message),
     }
 }
 
@@ -264,10 +286,17 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_a_bound_and_begin_again() {
-        let mut patience = Patience { first: FIRST_WAIT, next: FIRST_WAIT };
-        let waits: Vec<u128> = patience.by_ref().take(9).map(|wait| wait.as_millis()).collect();
+        let mut patience = Patience { first: FIRST_WAIT, next: FIRST_WAIT, over: None };
+        let mut now = Instant::now();
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            // What the watcher does before each list that fails.
+            patience.reset();
+            let wait = patience.after(now);
+            waits.push(wait.as_millis());
+            now += wait + Duration::from_secs(1);
+        }
         assert_eq!(waits, [200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000]);
-        patience.reset();
-        assert_eq!(patience.next(), Some(FIRST_WAIT));
+        assert_eq!(patience.after(now + WELL_AFTER), FIRST_WAIT);
     }
 }

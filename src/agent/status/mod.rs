@@ -82,6 +82,8 @@ pub struct Facts<'f> {
     pub conflicts: &'f [Conflict],
     /// What could not be read.
     pub problems: &'f [Trouble],
+    /// Why not all objects are known, so that nobody can say that everything is there.
+    pub unread: Option<&'f Problem>,
 }
 
 /// What the node says now. Equal to `before` where nothing changed but times and counters.
@@ -101,6 +103,13 @@ pub fn report(facts: &Facts<'_>, before: Option<&NodeStatus>, now: &str) -> Node
         all_ready(INTERFACES_READY, "interface", &interface_states),
         all_ready(CHAINS_READY, "chain", &chain_states),
     ];
+    if let Some(unread) = facts.unread {
+        for aspect in
+            aspects.iter_mut().filter(|aspect| aspect.kind != SWITCH_CONNECTED && aspect.status == Truth::True)
+        {
+            *aspect = Aspect::unknown(aspect.kind, unread.clone());
+        }
+    }
     aspects.insert(0, conditions::summary(&aspects, "everything that is asked for is there"));
     let summary = Summary { interfaces: counted(&interface_states), chains: counted(&chain_states) };
     let (interfaces, left_interfaces) = bounded(interfaces, |entry| !conditions::is_ready(&entry.conditions));

@@ -4,25 +4,26 @@
 //! is refused, for people. Touches the network.
 //!
 //! An installed CRD may keep less than we say: v24.10 keeps nothing of a chain's status, later releases its conditions. That is
-//! noticed by the answer and remembered for the kind: what is not kept is not sent again.
+//! noticed by the answer and remembered for the kind: what is not kept is not sent again. When CRDs of the group become others,
+//! it is found out anew. The agent may not read CRDs; that they changed is in the index of the API that everybody may read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
-use kube::core::GroupVersionKind;
+use kube::api::{Api, ApiResource, DynamicObject, GetParams, Patch, PatchParams};
+use kube::core::{GroupVersionKind, Request};
 use kube::{Client, Error};
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::documents::{Document, Target, reduced};
 use super::finalizers::{CHAIN, INTERFACE, Step};
-use crate::agent::api::Key;
+use crate::agent::api::{GROUP, Key};
 use crate::agent::crd::node;
 use crate::agent::hash;
-use crate::agent::sources::cluster::{causes, resource};
+use crate::agent::sources::cluster::{answered, causes, resource};
 use crate::agent::sources::store::{KINDS, Kind};
 
 /// Field manager of everything that is written here.
@@ -49,19 +50,33 @@ pub struct Writer {
     /// Hash of what each says, which is much smaller.
     written: BTreeMap<(Target, Key), u64>,
     keeps: BTreeMap<Target, Keeps>,
+    /// Kinds that may keep more than they did.
+    doubted: BTreeSet<Target>,
+    /// What the index says of the group of the objects, and whether that was news.
+    index: (Option<String>, bool),
 }
 
 /// The documents of a round, and what came of it.
 type Problems = BTreeMap<String, String>;
 
-/// Writes the latest documents until nobody sends any; `problems` says what is refused now.
+/// Writes the latest documents until nobody sends any; `problems` says what is refused now. Every `audit` it looks whether the
+/// API server keeps something else than before.
 pub async fn run(
     mut writer: Writer,
     mut documents: watch::Receiver<Arc<Vec<Document>>>,
     problems: watch::Sender<Problems>,
+    audit: Duration,
 ) {
     let mut wait = FIRST_WAIT;
-    while documents.changed().await.is_ok() {
+    let mut look = Instant::now() + audit;
+    loop {
+        tokio::select! {
+            changed = documents.changed() => if changed.is_err() { return },
+            () = sleep_until(look) => {
+                writer.look_again().await;
+                look = Instant::now() + audit;
+            }
+        }
         loop {
             let latest = Arc::clone(&documents.borrow_and_update());
             let refused = writer.write(&latest).await;
@@ -90,7 +105,8 @@ impl Writer {
     /// Of the agent of this node.
     #[must_use]
     pub fn new(client: Client, node: &str) -> Self {
-        Self { client, node: node.to_owned(), written: BTreeMap::new(), keeps: BTreeMap::new() }
+        let (written, keeps, doubted) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        Self { client, node: node.to_owned(), written, keeps, doubted, index: (None, false) }
     }
 
     /// What the node's object says now: times of transition go on from there when the agent starts again.
@@ -107,6 +123,30 @@ impl Writer {
         }
     }
 
+    /// What was written is not taken for granted: the node's object is applied anew, as somebody may have taken it away, and where
+    /// CRDs changed, each kind is asked once what it keeps now.
+    pub async fn look_again(&mut self) {
+        self.written.retain(|(target, _), _| *target != Target::Node);
+        let index = self.index().await;
+        // Where nobody tells, they may have changed. The index may be ahead of what is served: one more time is enough.
+        let news = index.is_none() || index != self.index.0;
+        if news || self.index.1 {
+            self.doubted =
+                self.keeps.iter().filter(|(_, keeps)| **keeps < Keeps::All).map(|(target, _)| *target).collect();
+        }
+        self.index = (index, news);
+    }
+
+    /// What the index of the API has for the group of the objects: a hash of its schemas.
+    async fn index(&self) -> Option<String> {
+        let request = Request::new("/openapi").get("v3", &GetParams::default()).ok()?;
+        let index: Value = self.client.request(request).await.ok()?;
+        let paths = index["paths"].as_object()?;
+        let of_group =
+            |(path, entry): (&String, &Value)| path.starts_with(&format!("apis/{GROUP}/")).then(|| entry.to_string());
+        Some(paths.iter().filter_map(of_group).collect())
+    }
+
     /// Writes what became another. What is refused comes back, by object, and is tried again the next time.
     pub async fn write(&mut self, documents: &[Document]) -> Problems {
         let mut problems = Problems::new();
@@ -114,19 +154,22 @@ impl Writer {
             let place = (document.target, document.key.clone());
             let mut sent = self.cut(document);
             while let Some(status) = sent {
-                if self.written.get(&place) == Some(&digest(&status)) {
+                let doubted = self.doubted.contains(&document.target);
+                if !doubted && self.written.get(&place) == Some(&digest(&document.uid, &status)) {
                     break;
                 }
                 match self.apply(document, &status).await {
                     Ok(answer) => {
                         self.learn(document.target, &status, &answer);
-                        self.written.insert(place.clone(), digest(&status));
+                        // What is kept of it is what the next one is compared with.
+                        let kept = self.cut(document).unwrap_or(status);
+                        self.written.insert(place.clone(), digest(&document.uid, &kept));
                         break;
                     }
                     // Its CRD has no such field: say less.
                     Err(error) if document.target != Target::Node && is_of_schema(&error) => {
-                        let keeps = self.keeps.entry(document.target).or_insert(Keeps::All);
-                        *keeps = if reduced(&status).is_some() { Keeps::Conditions } else { Keeps::Nothing };
+                        let less = reduced(&status).is_some();
+                        self.keeps(document.target, if less { Keeps::Conditions } else { Keeps::Nothing });
                         sent = self.cut(document);
                     }
                     // It went meanwhile.
@@ -138,14 +181,17 @@ impl Writer {
                 }
             }
         }
-        let wanted: std::collections::BTreeSet<(Target, Key)> =
+        let wanted: BTreeSet<(Target, Key)> =
             documents.iter().map(|document| (document.target, document.key.clone())).collect();
         self.written.retain(|place, _| wanted.contains(place));
         problems
     }
 
-    /// As much as is kept.
+    /// As much as is kept; all of it where that is to be found out.
     fn cut(&self, document: &Document) -> Option<Value> {
+        if self.doubted.contains(&document.target) {
+            return Some(document.status.clone());
+        }
         match self.keeps.get(&document.target).copied().unwrap_or(Keeps::All) {
             Keeps::All => Some(document.status.clone()),
             Keeps::Conditions => reduced(&document.status),
@@ -161,11 +207,22 @@ impl Writer {
         let lacks = |key: &String| answer.get(key).is_none();
         let missing: Vec<&String> =
             sent.as_object().into_iter().flatten().map(|(key, _)| key).filter(|key| lacks(key)).collect();
-        if missing.is_empty() {
+        let nothing = missing.iter().any(|key| matches!(key.as_str(), "conditions" | "interfaceStatuses"));
+        // Of what was cut before, nothing is learned.
+        if missing.is_empty() && !self.doubted.contains(&target) {
             return;
         }
-        let nothing = missing.iter().any(|key| matches!(key.as_str(), "conditions" | "interfaceStatuses"));
-        self.keeps.insert(target, if nothing { Keeps::Nothing } else { Keeps::Conditions });
+        let keeps = if nothing { Keeps::Nothing } else { Keeps::Conditions };
+        self.keeps(target, if missing.is_empty() { Keeps::All } else { keeps });
+    }
+
+    /// Remembers it. Where that is news, objects of the kind say something else.
+    fn keeps(&mut self, target: Target, keeps: Keeps) {
+        self.doubted.remove(&target);
+        let before = self.keeps.insert(target, keeps);
+        if before.is_some_and(|before| before < keeps) {
+            self.written.retain(|(written, _), _| *written != target);
+        }
     }
 
     async fn apply(&self, document: &Document, status: &Value) -> Result<Value, Error> {
@@ -226,6 +283,7 @@ impl Writer {
                 Ok(Some(object)) => object,
                 Ok(None) => return Ok(()),
                 Err(Error::Api(said)) if said.code == 404 => return Ok(()),
+                Err(Error::Api(said)) => return Err(answered(&said)),
                 Err(error) => return Err(causes(&error)),
             };
             let mut finalizers = object.metadata.finalizers.unwrap_or_default();
@@ -256,8 +314,9 @@ impl Writer {
     }
 }
 
-fn digest(status: &Value) -> u64 {
-    hash::fnv64(status.to_string().as_bytes())
+/// An object of the same name that came after another was told nothing yet.
+fn digest(uid: &str, status: &Value) -> u64 {
+    hash::fnv64(format!("{uid} {status}").as_bytes())
 }
 
 fn target_resource(target: Target) -> ApiResource {
@@ -289,7 +348,7 @@ fn refusal(target: Target, error: &Error) -> String {
             format!("the agent may not write {}: its ClusterRole lacks patch of {0} and {0}/status", resource.plural)
         }
         Error::Api(said) if said.code == 404 => format!("the cluster has no {}: is its CRD installed?", resource.kind),
-        Error::Api(said) => format!("{} ({})", said.message, said.code),
+        Error::Api(said) => answered(said),
         error => causes(error),
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::agent::api::{Interface, Key};
+use crate::agent::api::{Interface, Key, Meta};
 use crate::agent::crd::details::Condition;
 use crate::agent::crd::node::{InterfaceEntry, NodeStatus};
 use crate::agent::desired::Snapshot;
@@ -33,6 +33,8 @@ pub struct Document {
     pub target: Target,
     /// Its name; that of the node has no namespace.
     pub key: Key,
+    /// Its `metadata.uid`; empty for that of the node.
+    pub uid: String,
     /// `status`, whole.
     pub status: Value,
 }
@@ -47,7 +49,15 @@ pub fn documents(
     released: &BTreeMap<Key, String>,
     all: bool,
 ) -> Vec<Document> {
-    let mut documents = vec![Document { target: Target::Node, key: Key::new("", node), status: status::json(status) }];
+    let of_node =
+        Document { target: Target::Node, key: Key::new("", node), uid: String::new(), status: status::json(status) };
+    let mut documents = vec![of_node];
+    let of = |kind, meta: &Meta, status| Document {
+        target: Target::Object(kind),
+        key: meta.key.clone(),
+        uid: meta.uid.clone(),
+        status,
+    };
     let find = |key: &Key| {
         let is = |entry: &&InterfaceEntry| entry.namespace == key.namespace && entry.name == key.name;
         status.interfaces.iter().find(is).filter(|entry| !status::is_of_other(&entry.conditions))
@@ -55,7 +65,7 @@ pub fn documents(
     for one in snapshot.interfaces.iter().filter(|one| !one.entry && (all || !one.meta.uid.is_empty())) {
         if let Some(entry) = find(&one.meta.key) {
             let status = status::json(&status::of_interface(entry));
-            documents.push(Document { target: Target::Object(Kind::Interface), key: one.meta.key.clone(), status });
+            documents.push(of(Kind::Interface, &one.meta, status));
         }
     }
     for chain in snapshot.chains.iter().filter(|one| all || !one.meta.uid.is_empty()) {
@@ -64,7 +74,7 @@ pub fn documents(
             |entry: &&crate::agent::crd::node::ChainEntry| entry.namespace == key.namespace && entry.name == key.name;
         if let Some(entry) = status.chains.iter().find(is) {
             let status = status::json(&status::of_chain(entry));
-            documents.push(Document { target: Target::Object(Kind::Chain), key: key.clone(), status });
+            documents.push(of(Kind::Chain, &chain.meta, status));
         }
     }
     documents.extend(of_entries(snapshot, &find, released));
@@ -83,9 +93,10 @@ fn of_entries<'e>(
     }
     let document = |(key, entries): (Key, Vec<&Interface>)| {
         let generation = entries.first().map(|one| one.meta.generation);
+        let uid = entries.first().map_or_else(String::new, |one| one.meta.uid.clone());
         let statuses: Vec<Value> = entries.into_iter().filter_map(|one| entry_status(one, find, released)).collect();
         let status = json!({"observedGeneration": generation, "interfaceStatuses": statuses});
-        Document { target: Target::Object(Kind::Entries), key, status }
+        Document { target: Target::Object(Kind::Entries), key, uid, status }
     };
     owners.into_iter().map(document).collect()
 }

@@ -69,7 +69,7 @@ fn role() -> Value {
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
         "metadata": {"name": NAME, "labels": labels()},
         "rules": [
-            rule("svc.dpu.nvidia.com", &["nodeserviceinterfaces"], &["get", "list", "watch"]),
+            rule("svc.dpu.nvidia.com", &["nodeserviceinterfaces"], &["list", "watch"]),
             rule("svc.dpu.nvidia.com", &["servicechains", "serviceinterfaces"], &["get", "list", "patch", "watch"]),
             rule(
                 "svc.dpu.nvidia.com",
