@@ -8,7 +8,8 @@
 //! ```
 //!
 //! In: the objects of a node, and the bytes of ovsdb-server and ovs-vswitchd. Out: typed values, requests as bytes, status. The same
-//! objects and the same switch give the same plan. PURE but for the modules named `connection`, `sources`, `writer`, `run` and `cli`.
+//! objects and the same switch give the same plan. PURE but for the modules named `connection`, `secure`, `tls`, `sources`, `writer`, `run` and
+//! `cli`.
 
 pub mod api;
 pub mod backoff;
@@ -29,6 +30,7 @@ pub mod run;
 pub mod sets;
 pub mod sources;
 pub mod status;
+pub mod tls;
 pub mod trace;
 pub mod unixctl;
 pub mod writer;

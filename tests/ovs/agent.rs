@@ -6,6 +6,7 @@ mod figures;
 mod look;
 mod objects;
 mod ownership;
+mod secure;
 
 use std::fs;
 use std::path::Path;
@@ -19,6 +20,8 @@ use crate::switch::Switch;
 /// A switch, a folder of objects and one of status.
 struct Lab {
     switch: Switch,
+    /// How the program finds the database of the switch.
+    database: Vec<String>,
     from: TempDir,
     status: TempDir,
 }
@@ -55,14 +58,20 @@ impl Agent {
 
 impl Lab {
     fn start(bridges: &[&str]) -> Self {
-        Self { switch: Switch::start(bridges), from: TempDir::new().unwrap(), status: TempDir::new().unwrap() }
+        let switch = Switch::start(bridges);
+        let database = vec!["--ovsdb".to_owned(), switch.endpoint()];
+        Self::on(switch, database)
+    }
+
+    fn on(switch: Switch, database: Vec<String>) -> Self {
+        Self { switch, database, from: TempDir::new().unwrap(), status: TempDir::new().unwrap() }
     }
 
     fn command(&self, verb: &str, status: Option<&Path>) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_dpu-agent"), verb]);
         command.env("DPU_AGENT_PORT_TYPE", "dummy");
-        command.args(["--node", "w", "--ovsdb", &self.switch.endpoint()]);
+        command.args(["--node", "w"]).args(&self.database);
         let objects = if matches!(verb, "status" | "trace") { "--objects" } else { "--from" };
         command.arg("--ovs-rundir").arg(self.switch.path("")).arg(objects).arg(self.from.path());
         if let Some(status) = status {

@@ -12,6 +12,7 @@
 mod agent;
 mod database;
 mod openflow;
+mod secure;
 #[path = "../agent_objects/server.rs"]
 #[allow(dead_code, reason = "other tests need more of it")]
 mod server;

@@ -10,6 +10,8 @@ use tempfile::TempDir;
 /// Both daemons. They end with this value, and with the test's thread whatever happens to it.
 pub(crate) struct Switch {
     folder: TempDir,
+    /// Further arguments of ovsdb-server.
+    arguments: Vec<String>,
     database: Child,
     vswitchd: Child,
 }
@@ -37,15 +39,22 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
 impl Switch {
     /// Starts both, and makes these bridges.
     pub(crate) fn start(bridges: &[&str]) -> Self {
+        Self::start_with(bridges, vec!["--remote=ptcp:0:127.0.0.1".to_owned()])
+    }
+
+    /// The same, with other remotes of ovsdb-server.
+    pub(crate) fn start_with(bridges: &[&str], arguments: Vec<String>) -> Self {
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);
         let schema = "/usr/share/openvswitch/vswitch.ovsschema";
         said(Command::new("ovsdb-tool").arg("create").arg(at("conf.db")).arg(schema));
-        let database = spawn_database(&folder);
-        until("ovsdb-server listens", || at("db.sock").exists());
-        said(vsctl(&folder).args(["--no-wait", "init"]));
+        let database = spawn_database(&folder, &arguments);
+        // The socket is there before anybody listens on it.
+        until("ovsdb-server answers", || {
+            at("db.sock").exists() && vsctl(&folder).args(["--no-wait", "init"]).output().unwrap().status.success()
+        });
         let vswitchd = spawn_vswitchd(&folder);
-        let switch = Self { folder, database, vswitchd };
+        let switch = Self { folder, arguments, database, vswitchd };
         for bridge in bridges {
             switch.add_bridge(bridge);
         }
@@ -105,13 +114,28 @@ impl Switch {
         });
     }
 
+    /// The port of the database that the system chose for a remote; a server that is started again keeps it.
+    pub(crate) fn database_port(&mut self) -> u16 {
+        let log = std::fs::read_to_string(self.path("s.log")).unwrap();
+        let port = log.rsplit("listening on port ").next().and_then(|rest| rest.split_whitespace().next()).unwrap();
+        for argument in &mut self.arguments {
+            *argument = argument.replace("ssl:0:", &format!("ssl:{port}:")).replace("tcp:0:", &format!("tcp:{port}:"));
+        }
+        port.parse().unwrap()
+    }
+
+    /// `kill -SIGNAL` to ovsdb-server.
+    pub(crate) fn signal_database(&self, signal: &str) {
+        said(Command::new("kill").args([&format!("-{signal}"), &self.database.id().to_string()]));
+    }
+
     pub(crate) fn kill_database(&mut self) {
         self.database.kill().unwrap();
         self.database.wait().unwrap();
     }
 
     pub(crate) fn start_database(&mut self) {
-        self.database = spawn_database(&self.folder);
+        self.database = spawn_database(&self.folder, &self.arguments);
         until("ovsdb-server answers", || {
             vsctl(&self.folder).args(["-t", "1", "show"]).output().unwrap().status.success()
         });
@@ -133,14 +157,11 @@ fn vsctl(folder: &TempDir) -> Command {
     command
 }
 
-fn spawn_database(folder: &TempDir) -> Child {
-    let socket = folder.path().join("db.sock");
-    spawn(
-        folder,
-        "ovsdb-server",
-        "s",
-        &["conf.db", &format!("--remote=punix:{}", socket.display()), "--remote=ptcp:0:127.0.0.1"],
-    )
+fn spawn_database(folder: &TempDir, more: &[String]) -> Child {
+    let remote = format!("--remote=punix:{}", folder.path().join("db.sock").display());
+    let mut arguments = vec!["conf.db", &remote];
+    arguments.extend(more.iter().map(String::as_str));
+    spawn(folder, "ovsdb-server", "s", &arguments)
 }
 
 fn spawn_vswitchd(folder: &TempDir) -> Child {

@@ -34,7 +34,7 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Failure> {
         settings: args.switch.settings(),
         place,
         sets: args.switch.sets,
-        ovsdb: args.switch.ovsdb,
+        server: args.switch.server()?,
         rundir: args.switch.ovs_rundir,
         audit: Duration::from_secs(args.audit),
     };
