@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Given;
-use super::store::{KINDS, Kind, Store};
+use super::store::{Item, KINDS, Kind, Store};
 use crate::diagnostic::Severity;
 use crate::source::{Files, SourceTree};
 use crate::yaml::read;
@@ -23,7 +23,8 @@ const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
 pub struct Shelf {
     node: String,
     sets: bool,
-    files: BTreeMap<String, Vec<(Kind, Value)>>,
+    /// As much of their objects as is kept.
+    files: BTreeMap<String, Vec<Item>>,
 }
 
 impl Shelf {
@@ -35,16 +36,20 @@ impl Shelf {
 
     /// Reads the folder. Complete as soon as the folder can be listed.
     pub fn read(&mut self, files: &dyn Files) -> Given {
-        let tree = SourceTree::new(files);
+        let mut store = Store::new(&self.node);
         let mut problems = BTreeMap::new();
-        let complete = match tree.list("") {
+        let complete = match SourceTree::new(files).list("") {
             Ok(paths) => {
                 let paths: Vec<String> =
                     paths.into_iter().filter(|path| ENDINGS.iter().any(|ending| path.ends_with(ending))).collect();
                 self.files.retain(|path, _| paths.contains(path));
                 for path in paths {
-                    match objects(&tree, &path) {
-                        Ok(objects) => drop(self.files.insert(path, objects)),
+                    // A tree keeps what it has read: one for each file.
+                    match objects(&SourceTree::new(files), &path) {
+                        Ok(objects) => {
+                            let items = objects.iter().filter_map(|(kind, object)| store.item(*kind, object)).collect();
+                            self.files.insert(path, items);
+                        }
                         Err(problem) => drop(problems.insert(path, problem)),
                     }
                 }
@@ -55,10 +60,9 @@ impl Shelf {
                 false
             }
         };
-        let mut store = Store::new(&self.node);
-        for (kind, object) in self.files.values().flatten() {
-            if self.sets || !matches!(kind, Kind::InterfaceSet | Kind::ChainSet | Kind::Node) {
-                store.apply(*kind, object);
+        for item in self.files.values().flatten() {
+            if self.sets || !matches!(item.kind, Kind::InterfaceSet | Kind::ChainSet | Kind::Node) {
+                store.put(item.clone());
             }
         }
         Given { snapshot: Arc::new(store.snapshot()), complete, problems }
@@ -89,7 +93,12 @@ fn known(object: &Value) -> Option<(Kind, Value)> {
     let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
     let group = text("apiVersion").split_once('/').map_or("", |(group, _)| group);
     let name = KINDS.iter().find(|known| known.name == text("kind") && known.group == group)?;
-    Some((name.kind, object.clone()))
+    let mut object = object.clone();
+    // Copied out of a cluster, it is still in none: nobody here could put a finalizer on it, which is waited for where there is a uid.
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("uid");
+    }
+    Some((name.kind, object))
 }
 
 #[cfg(test)]
@@ -129,6 +138,14 @@ mod tests {
         let given = shelf.read(&BTreeMap::new());
         assert_eq!((names(&given), given.complete), (vec!["b".to_owned()], false));
         assert_eq!(given.problems["."], "no such file or folder");
+    }
+
+    #[test]
+    fn an_object_copied_out_of_a_cluster_is_in_none() {
+        let text = interface("a", "p0").replace("name: a}", "name: a, uid: 6c9a, generation: 3}");
+        let given = Shelf::new("w", false).read(&BTreeMap::from([("a.yaml".to_owned(), text)]));
+        let meta = &given.snapshot.interfaces[0].meta;
+        assert_eq!((meta.uid.as_str(), meta.generation), ("", 3));
     }
 
     #[test]

@@ -80,6 +80,14 @@ enum Kept {
     Labels(BTreeMap<String, String>),
 }
 
+/// What is kept of one object; nothing of one of another node.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) kind: Kind,
+    key: Key,
+    kept: Option<Kept>,
+}
+
 /// The objects of one node.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -117,15 +125,26 @@ impl Store {
 
     /// An object came or changed. Says whether anything became another.
     pub fn apply(&mut self, kind: Kind, object: &Value) -> bool {
-        match self.read(kind, object) {
-            Some((key, kept)) => {
+        self.item(kind, object).is_some_and(|item| self.put(item))
+    }
+
+    /// What would be kept of an object.
+    pub(super) fn item(&self, kind: Kind, object: &Value) -> Option<Item> {
+        let key = Meta::of(object)?.key;
+        Some(Item { kind, key, kept: self.read(kind, object).map(|(_, kept)| kept) })
+    }
+
+    /// The same as the object that it was read of.
+    pub(super) fn put(&mut self, Item { kind, key, kept }: Item) -> bool {
+        match kept {
+            Some(kept) => {
                 let objects = self.kept.entry(kind).or_default();
                 let same = objects.get(&key) == Some(&kept);
                 objects.insert(key, kept);
                 !same
             }
             // It is of another node now, perhaps.
-            None => self.delete(kind, object),
+            None => self.kept.get_mut(&kind).is_some_and(|objects| objects.remove(&key).is_some()),
         }
     }
 
