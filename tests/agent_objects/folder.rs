@@ -72,9 +72,9 @@ fn status_is_written_whole_and_only_on_change() {
     let document = |name: &str, ready: &str| Document {
         target: Target::Object(Kind::Chain),
         key: Key::new("ns", name),
-        status: json!({"conditions": [{"type": "Ready", "status": ready}]}),
+        status: json!({"conditions": [{"type": "Ready", "status": ready}]}).to_string(),
     };
-    let node = Document { target: Target::Node, key: Key::new("", "w"), status: json!({}) };
+    let node = Document { target: Target::Node, key: Key::new("", "w"), status: "{}".to_owned() };
     let mut out = Folder::open(&path).unwrap();
     fs::write(path.join("mine.txt"), "mine").unwrap();
     assert_eq!(out.write(&[node.clone(), document("a", "True"), document("../x", "True")]).unwrap(), 3);

@@ -17,14 +17,14 @@ use super::server::{Schema, Server};
 
 fn node(ready: &str) -> Document {
     let status = json!({"conditions": [{"type": "Ready", "status": ready}], "summary": {"interfaces": "1/1"}});
-    Document { target: Target::Node, key: Key::new("", "w"), status }
+    Document { target: Target::Node, key: Key::new("", "w"), status: status.to_string() }
 }
 
 fn of_interface(name: &str, ready: &str) -> Document {
     let status = json!({
         "conditions": [{"type": "Ready", "status": ready}], "observedGeneration": 1, "port": {"name": name}, "error": "x",
     });
-    Document { target: Target::Object(Kind::Interface), key: Key::new("ns", name), status }
+    Document { target: Target::Object(Kind::Interface), key: Key::new("ns", name), status: status.to_string() }
 }
 
 fn none() -> BTreeMap<String, String> {

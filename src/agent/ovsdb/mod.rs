@@ -19,7 +19,7 @@ pub use cache::{Cache, Row};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use framing::{Framing, NotJson};
 pub use operation::{Condition, Function, Mutation, Mutator, Operation, Outcome, TransactError, Transaction};
-pub use value::{Atom, InvalidValue, Uuid, Value};
+pub use value::{Atom, Atoms, InvalidValue, Uuid, Value};
 
 /// The database of Open vSwitch.
 pub const DATABASE: &str = "Open_vSwitch";

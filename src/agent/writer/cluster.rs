@@ -6,13 +6,18 @@
 //! An installed CRD may keep less than we say: v24.10 keeps nothing of a chain's status, later releases its conditions. That is
 //! noticed by the answer and remembered for the kind: what is not kept is not sent again.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
-use kube::core::GroupVersionKind;
-use kube::{Client, Error};
+use futures_util::io;
+use kube::api::{Api, ApiResource, DynamicObject, GetParams, Patch, PatchParams};
+use kube::core::{GroupVersionKind, Request};
+use kube::{Client, Error, Resource as _};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -49,6 +54,37 @@ pub struct Writer {
     /// Hash of what each says, which is much smaller.
     written: BTreeMap<(Target, Key), u64>,
     keeps: BTreeMap<Target, Keeps>,
+}
+
+/// What is sent. As text it is not turned into a tree and back.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Applied<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+    metadata: Named<'a>,
+    status: &'a RawValue,
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    name: &'a str,
+}
+
+/// Members of a status, whatever they say.
+type Members = BTreeMap<String, IgnoredAny>;
+
+/// As much of an answer as is read.
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    status: Members,
+}
+
+/// As much of the object of the node as is read at the beginning.
+#[derive(Deserialize)]
+struct Before {
+    status: Option<Box<RawValue>>,
 }
 
 /// The documents of a round, and what came of it.
@@ -98,10 +134,12 @@ impl Writer {
     /// # Errors
     /// What the API server has against it, for people. An object that is not there is none.
     pub async fn before(&self) -> Result<Option<node::NodeStatus>, String> {
-        match self.api(Target::Node, "").get_opt(&self.node).await {
+        let request = self.path(Target::Node, "").get(&self.node, &GetParams::default());
+        let request = request.map_err(|error| error.to_string())?;
+        match self.client.request::<Before>(request).await {
             // A status of another version of the program may not be readable; it is written anew then.
-            Ok(object) => Ok(object.and_then(|one| serde_json::from_value(one.data.get("status")?.clone()).ok())),
-            // Nor is the kind.
+            Ok(object) => Ok(object.status.and_then(|status| serde_json::from_str(status.get()).ok())),
+            // Neither the object nor its kind.
             Err(Error::Api(said)) if said.code == 404 => Ok(None),
             Err(error) => Err(causes(&error)),
         }
@@ -118,8 +156,8 @@ impl Writer {
                     break;
                 }
                 match self.apply(document, &status).await {
-                    Ok(answer) => {
-                        self.learn(document.target, &status, &answer);
+                    Ok(kept) => {
+                        self.learn(document.target, &status, &kept);
                         self.written.insert(place.clone(), digest(&status));
                         break;
                     }
@@ -145,22 +183,21 @@ impl Writer {
     }
 
     /// As much as is kept.
-    fn cut(&self, document: &Document) -> Option<Value> {
+    fn cut<'d>(&self, document: &'d Document) -> Option<Cow<'d, str>> {
         match self.keeps.get(&document.target).copied().unwrap_or(Keeps::All) {
-            Keeps::All => Some(document.status.clone()),
-            Keeps::Conditions => reduced(&document.status),
+            Keeps::All => Some(Cow::Borrowed(&document.status)),
+            Keeps::Conditions => reduced(&document.status).map(Cow::Owned),
             Keeps::Nothing => None,
         }
     }
 
     /// What the answer lacks is not kept.
-    fn learn(&mut self, target: Target, sent: &Value, answer: &Value) {
+    fn learn(&mut self, target: Target, sent: &str, kept: &Members) {
         if target == Target::Node {
             return;
         }
-        let lacks = |key: &String| answer.get(key).is_none();
-        let missing: Vec<&String> =
-            sent.as_object().into_iter().flatten().map(|(key, _)| key).filter(|key| lacks(key)).collect();
+        let sent: Members = serde_json::from_str(sent).unwrap_or_default();
+        let missing: Vec<&String> = sent.keys().filter(|key| !kept.contains_key(*key)).collect();
         if missing.is_empty() {
             return;
         }
@@ -168,24 +205,40 @@ impl Writer {
         self.keeps.insert(target, if nothing { Keeps::Nothing } else { Keeps::Conditions });
     }
 
-    async fn apply(&self, document: &Document, status: &Value) -> Result<Value, Error> {
-        let api = self.api(document.target, &document.key.namespace);
-        let resource = target_resource(document.target);
-        let mut object = json!({
-            "apiVersion": resource.api_version, "kind": resource.kind,
-            "metadata": {"name": document.key.name}, "status": status,
-        });
-        let parameters = PatchParams::apply(MANAGER).force();
-        let answer = match api.patch_status(&document.key.name, &parameters, &Patch::Apply(&object)).await {
+    /// Applies a status, and says which members of it are kept.
+    async fn apply(&self, document: &Document, status: &str) -> Result<Members, Error> {
+        let status = serde_json::from_str(status).map_err(Error::SerdeError)?;
+        match self.apply_status(document, status).await {
             Err(Error::Api(said)) if said.code == 404 && document.target == Target::Node => {
-                let status = object.as_object_mut().and_then(|map| map.remove("status"));
-                api.patch(&document.key.name, &parameters, &Patch::Apply(&self.owned(object.clone()).await)).await?;
-                object["status"] = status.unwrap_or_default();
-                api.patch_status(&document.key.name, &parameters, &Patch::Apply(&object)).await?
+                let resource = target_resource(document.target);
+                let object = json!({
+                    "apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": document.key.name},
+                });
+                let parameters = PatchParams::apply(MANAGER).force();
+                let api = self.api(document.target, &document.key.namespace);
+                api.patch(&document.key.name, &parameters, &Patch::Apply(&self.owned(object).await)).await?;
+                self.apply_status(document, status).await
             }
-            answer => answer?,
-        };
-        Ok(answer.data.get("status").cloned().unwrap_or_default())
+            answer => answer,
+        }
+    }
+
+    async fn apply_status(&self, document: &Document, status: &RawValue) -> Result<Members, Error> {
+        let resource = target_resource(document.target);
+        let name = &*document.key.name;
+        let applied =
+            Applied { api_version: &resource.api_version, kind: &resource.kind, metadata: Named { name }, status };
+        let parameters = PatchParams::apply(MANAGER).force();
+        let request = self.path(document.target, &document.key.namespace);
+        let request = request.patch_subresource("status", name, &parameters, &Patch::Apply(&applied));
+        let request = request.map_err(Error::BuildRequest)?;
+        if document.target == Target::Node {
+            // The answer is several times as long as what was sent, and says nothing that is not known.
+            let answer = self.client.request_stream(request).await?;
+            io::copy(answer, &mut io::sink()).await.map_err(Error::ReadEvents)?;
+            return Ok(Members::new());
+        }
+        Ok(self.client.request::<Answer>(request).await?.status)
     }
 
     /// The node owns its status, so that both go together. A node that cannot be read owns nothing.
@@ -198,6 +251,11 @@ impl Writer {
             object["metadata"]["ownerReferences"] = json!([owner]);
         }
         object
+    }
+
+    fn path(&self, target: Target, namespace: &str) -> Request {
+        let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
+        Request::new(DynamicObject::url_path(&target_resource(target), namespace))
     }
 
     fn api(&self, target: Target, namespace: &str) -> Api<DynamicObject> {
@@ -256,8 +314,8 @@ impl Writer {
     }
 }
 
-fn digest(status: &Value) -> u64 {
-    hash::fnv64(status.to_string().as_bytes())
+fn digest(status: &str) -> u64 {
+    hash::fnv64(status.as_bytes())
 }
 
 fn target_resource(target: Target) -> ApiResource {

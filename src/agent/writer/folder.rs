@@ -4,24 +4,32 @@
 //! touched only on change. Touches the folder, to write it. Status of objects that are gone is removed; other files stay.
 #![expect(clippy::disallowed_methods, reason = "this is an edge that writes files")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::json;
 
 use super::documents::{Document, Target};
 use crate::agent::api::Key;
 use crate::agent::crd::node::{GROUP, KIND, NodeStatus, VERSION};
+use crate::agent::hash;
 use crate::agent::sources::store::{KINDS, KindName};
 
 /// A folder with the status of each object.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    /// What was written, by name of the file.
-    written: BTreeMap<String, String>,
+    /// Hash of what was written, by name of the file.
+    written: BTreeMap<String, u64>,
+}
+
+/// As much of the file of the node as is read at the beginning.
+#[derive(Deserialize)]
+struct Before {
+    status: Option<NodeStatus>,
 }
 
 impl Folder {
@@ -37,10 +45,9 @@ impl Folder {
     /// What the node's file says now: times of transition go on from there when the agent starts again.
     #[must_use]
     pub fn before(&self, node: &str) -> Option<NodeStatus> {
-        let document = Document { target: Target::Node, key: Key::new("", node), status: json!(null) };
+        let document = Document { target: Target::Node, key: Key::new("", node), status: String::new() };
         let bytes = fs::read(self.path.join(name(&document))).ok()?;
-        let mut object: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-        serde_json::from_value(object.get_mut("status")?.take()).ok()
+        serde_json::from_slice::<Before>(&bytes).ok()?.status
     }
 
     /// Writes what became another; says how many files were touched.
@@ -50,21 +57,23 @@ impl Folder {
     pub fn write(&mut self, documents: &[Document]) -> io::Result<usize> {
         let mut touched = 0;
         let mut result = Ok(());
-        let wanted: BTreeMap<String, String> =
-            documents.iter().map(|document| (name(document), text(document))).collect();
-        for (name, text) in &wanted {
-            if self.written.get(name) == Some(text) {
-                continue;
-            }
-            match self.put(name, text) {
-                Ok(changed) => {
-                    touched += usize::from(changed);
-                    self.written.insert(name.clone(), text.clone());
+        let mut wanted = BTreeSet::new();
+        // One after the other: the text of the node alone may be a megabyte.
+        for document in documents {
+            let name = name(document);
+            let digest = hash::fnv64(document.status.as_bytes());
+            if self.written.get(&name) != Some(&digest) {
+                match self.put(&name, &text(document)) {
+                    Ok(changed) => {
+                        touched += usize::from(changed);
+                        self.written.insert(name.clone(), digest);
+                    }
+                    Err(error) => result = result.and(Err(error)),
                 }
-                Err(error) => result = result.and(Err(error)),
             }
+            wanted.insert(name);
         }
-        let gone: Vec<String> = self.written.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
+        let gone: Vec<String> = self.written.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
         for name in gone {
             touched += usize::from(fs::remove_file(self.path.join(&name)).is_ok());
             self.written.remove(&name);
@@ -108,10 +117,71 @@ fn text(document: &Document) -> String {
         None => (format!("{GROUP}/{VERSION}"), KIND),
         Some(kind) => (format!("{}/{}", kind.group, kind.version), kind.name),
     };
-    let mut metadata = json!({"name": document.key.name});
-    if !document.key.namespace.is_empty() {
-        metadata["namespace"] = json!(document.key.namespace);
+    let namespace = match &*document.key.namespace {
+        "" => String::new(),
+        namespace => format!(",\n    \"namespace\": {}", json!(namespace)),
+    };
+    let (version, kind, name) = (json!(version), json!(kind), json!(document.key.name));
+    let status = indented(&document.status, 1);
+    format!(
+        "{{\n  \"apiVersion\": {version},\n  \"kind\": {kind},\n  \"metadata\": {{\n    \"name\": {name}{namespace}\n  }},\n  \"status\": {status}\n}}\n"
+    )
+}
+
+/// JSON without spaces, in lines for people. Text to text: the tree of a large status takes ten times as much memory.
+fn indented(json: &str, mut depth: usize) -> String {
+    let mut out = String::with_capacity(json.len() * 2);
+    let line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n("  ", depth));
+    };
+    let (mut in_string, mut escaped) = (false, false);
+    let mut characters = json.chars().peekable();
+    while let Some(character) = characters.next() {
+        out.push(character);
+        if in_string {
+            in_string = escaped || character != '"';
+            escaped = character == '\\' && !escaped;
+        } else {
+            let is_empty = matches!(characters.peek(), Some('}' | ']'));
+            match character {
+                '"' => in_string = true,
+                '{' | '[' if is_empty => continue,
+                '{' | '[' => {
+                    depth += 1;
+                    line(&mut out, depth);
+                }
+                ',' => line(&mut out, depth),
+                ':' => out.push(' '),
+                _ => {}
+            }
+        }
+        if !in_string && matches!(characters.peek(), Some('}' | ']')) {
+            depth = depth.saturating_sub(1);
+            line(&mut out, depth);
+        }
     }
-    let object = json!({"apiVersion": version, "kind": kind, "metadata": metadata, "status": document.status});
-    format!("{object:#}\n")
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_for_people_is_what_a_tree_would_give() {
+        for value in [
+            json!({}),
+            json!([]),
+            json!({"a": {}, "b": [], "c": [{}, [[]]], "d": [1, -2.5, null, true]}),
+            json!({"text": "a{b}[c],\"d\": \\", "\\": "\\\"", "": "\n ä"}),
+            json!({"conditions": [{"type": "Ready", "status": "True"}, {"type": "x"}], "n": {"m": {"o": 1}}}),
+        ] {
+            assert_eq!(indented(&value.to_string(), 0), format!("{value:#}"));
+        }
+        let key = Key::new("ns", "a\"b");
+        let document = Document { target: Target::Node, key, status: json!({"a": [1]}).to_string() };
+        let object: serde_json::Value = serde_json::from_str(&text(&document)).unwrap();
+        assert_eq!(format!("{object:#}\n"), text(&document));
+    }
 }
