@@ -105,9 +105,14 @@ impl Switch {
         self.vswitchd.wait().unwrap();
     }
 
+    /// Starts it again.
+    pub(crate) fn spawn_vswitchd(&mut self) {
+        self.vswitchd = spawn_vswitchd(&self.folder);
+    }
+
     /// Starts it again, and waits until a bridge answers.
     pub(crate) fn start_vswitchd(&mut self, bridge: &str) {
-        self.vswitchd = spawn_vswitchd(&self.folder);
+        self.spawn_vswitchd();
         let socket = format!("unix:{}", self.path(&format!("{bridge}.mgmt")).display());
         until("the bridge answers", || {
             Command::new("ovs-ofctl").args(["show", &socket]).output().unwrap().status.success()
