@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::Given;
 use super::store::{Item, KINDS, Kind, Store};
+use crate::agent::hash;
 use crate::diagnostic::Severity;
 use crate::source::{Files, SourceTree};
 use crate::yaml::read;
@@ -23,8 +24,8 @@ const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
 pub struct Shelf {
     node: String,
     sets: bool,
-    /// As much of their objects as is kept.
-    files: BTreeMap<String, Vec<Item>>,
+    /// Hash of their text, and as much of their objects as is kept.
+    files: BTreeMap<String, (u64, Vec<Item>)>,
 }
 
 impl Shelf {
@@ -45,10 +46,13 @@ impl Shelf {
                 self.files.retain(|path, _| paths.contains(path));
                 for path in paths {
                     // A tree keeps what it has read: one for each file.
-                    match objects(&SourceTree::new(files), &path) {
-                        Ok(objects) => {
+                    let tree = SourceTree::new(files);
+                    let known = self.files.get(&path).map(|(digest, _)| *digest);
+                    match objects(&tree, &path, known) {
+                        Ok(None) => {}
+                        Ok(Some((digest, objects))) => {
                             let items = objects.iter().filter_map(|(kind, object)| store.item(*kind, object)).collect();
-                            self.files.insert(path, items);
+                            self.files.insert(path, (digest, items));
                         }
                         Err(problem) => drop(problems.insert(path, problem)),
                     }
@@ -60,7 +64,7 @@ impl Shelf {
                 false
             }
         };
-        for item in self.files.values().flatten() {
+        for item in self.files.values().flat_map(|(_, items)| items) {
             if self.sets || !matches!(item.kind, Kind::InterfaceSet | Kind::ChainSet | Kind::Node) {
                 store.put(item.clone());
             }
@@ -69,9 +73,16 @@ impl Shelf {
     }
 }
 
-/// The objects of a file that the agent reads; why it cannot be read.
-fn objects(tree: &SourceTree<'_>, path: &str) -> Result<Vec<(Kind, Value)>, String> {
+/// Objects of a file, and the hash of its text.
+type Hashed = (u64, Vec<(Kind, Value)>);
+
+/// The objects of a file that the agent reads, unless its text is `known`; why it cannot be read.
+fn objects(tree: &SourceTree<'_>, path: &str, known: Option<u64>) -> Result<Option<Hashed>, String> {
     let (id, source) = tree.load(path).map_err(|error| error.to_string())?;
+    let digest = hash::fnv64(source.text.as_bytes());
+    if known == Some(digest) {
+        return Ok(None);
+    }
     let mut diagnostics = Vec::new();
     let documents = read::documents(&source, id, &mut diagnostics);
     if let Some(fault) = diagnostics.iter().find(|fault| fault.severity == Severity::Error) {
@@ -82,14 +93,14 @@ fn objects(tree: &SourceTree<'_>, path: &str) -> Result<Vec<(Kind, Value)>, Stri
     for document in documents {
         let object = document.to_json();
         match object.get("items").and_then(Value::as_array) {
-            Some(items) => found.extend(items.iter().filter_map(known)),
-            None => found.extend(known(&object)),
+            Some(items) => found.extend(items.iter().filter_map(of_interest)),
+            None => found.extend(of_interest(&object)),
         }
     }
-    Ok(found)
+    Ok(Some((digest, found)))
 }
 
-fn known(object: &Value) -> Option<(Kind, Value)> {
+fn of_interest(object: &Value) -> Option<(Kind, Value)> {
     let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
     let group = text("apiVersion").split_once('/').map_or("", |(group, _)| group);
     let name = KINDS.iter().find(|known| known.name == text("kind") && known.group == group)?;
