@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 
-.PHONY: test lint bless bench e2e image python go-readers kustomize debian
+.PHONY: test lint bless bench e2e fuzz image python go-readers kustomize debian
 
 test: lint python go-readers kustomize debian
 	cargo test --locked --all-features --no-fail-fast
@@ -35,8 +35,19 @@ image: debian
 
 # The numbers to reach, beside the peers; Go builds two of these.
 bench:
-	cargo build --release --locked --bins --examples
-	cargo run --release --locked --example bench
+	cargo build --release --locked --features agent --bins --examples
+	cargo run --release --locked --features agent --example bench
+
+# Hostile bytes for what reads a switch and a database, each so many seconds; not a part of the tests. With the nightly compiler.
+FUZZ_SECONDS ?= 60
+
+fuzz: fuzz-openflow fuzz-ovsdb
+
+fuzz-%:
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: run cargo install cargo-fuzz, and rustup toolchain install nightly" >&2; exit 1; }
+	mkdir -p fuzz/corpus/$*
+	cargo +nightly fuzz run $* fuzz/corpus/$* fuzz/seeds/$* -- -max_total_time=$(FUZZ_SECONDS) -max_len=16384 \
+		-rss_limit_mb=1024 -timeout=10 -dict=fuzz/dictionaries/$*.txt
 
 # Readers of YAML in Python.
 python: target/python/.done

@@ -1,5 +1,5 @@
-//! Measures the numbers that `dpu-render` has to reach in rendering, beside its peers on the same objects, and prints a
-//! table. In: the programs beside this one, Go if it is there. Out: a Markdown table on stdout, progress on stderr; exit
+//! Measures the numbers that `dpu-render` has to reach in rendering, beside its peers on the same objects, and those of
+//! `dpu-agent` on a switch, and prints a table. In: the programs beside this one, Go if it is there. Out: a Markdown table on stdout, progress on stderr; exit
 //! code 2 if a row could not be measured. Touches: a work folder of its own, removed at the end.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program of the bench: the table is its product")]
 #![expect(clippy::disallowed_methods, reason = "a program of the bench: it runs programs and reads clocks")]
@@ -66,6 +66,7 @@ fn run(args: Args) -> Result<bool, Box<dyn Error>> {
         program,
         fleet: examples.join("fleet"),
         copy_print: examples.join("copy-print"),
+        agent_bench: examples.join("agent-bench"),
         peers: peers(examples),
         in_memory: parent.starts_with(memory),
         work: work.path().to_owned(),
@@ -91,6 +92,7 @@ struct Bench {
     program: PathBuf,
     fleet: PathBuf,
     copy_print: PathBuf,
+    agent_bench: PathBuf,
     peers: Option<PathBuf>,
     in_memory: bool,
     work: PathBuf,

@@ -8,6 +8,8 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use crate::Bench;
 use crate::measure::{Job, Run, interleaved};
 use crate::table::{Table, figure};
@@ -15,7 +17,7 @@ use crate::table::{Table, figure};
 type Row = fn(&Bench, &mut Table) -> Result<(), Box<dyn Error>>;
 
 /// All rows, by the names that `--row` picks from.
-pub(crate) const ROWS: [(&str, Row); 9] = [
+pub(crate) const ROWS: [(&str, Row); 11] = [
     ("same objects", same_objects),
     ("stream", stream),
     ("growth", growth),
@@ -25,6 +27,8 @@ pub(crate) const ROWS: [(&str, Row); 9] = [
     ("YAML emission", emission),
     ("validate", validate),
     ("diff", diff),
+    ("agent, folder", agent_folder),
+    ("agent, API server", agent_cluster),
 ];
 
 /// Clusters that kustomize renders; the rest follows from its cost per cluster.
@@ -298,6 +302,63 @@ fn validate(bench: &Bench, table: &mut Table) -> Result<(), Box<dyn Error>> {
     versus(table, "parsing those files", own, parse, |ratio| (1.0 / ratio, 2.0, "at most"));
     table.at_most(&format!("{what}, from shared layers: wall"), layers.wall, 0.8, "s");
     Ok(())
+}
+
+fn agent_folder(bench: &Bench, table: &mut Table) -> Result<(), Box<dyn Error>> {
+    let report = agent(bench, table, "folder", &["--peer"])?;
+    let peer = &report["peer"];
+    let [ports, chains, chain] = [&peer["ports_ms"], &peer["chains_ms"], &peer["chain_ms"]["median"]];
+    let number = |value: &Value| value.as_f64().ok_or("a report without the peer");
+    let (ports, chains, chain) = (number(ports)?, number(chains)?, number(chain)?);
+    let one_each = format!("{} s for ports, {} s for chains", figure(ports / 1e3), figure(chains / 1e3));
+    table.note("… `ovs-vsctl` for each port, `ovs-ofctl --bundle` for each chain", &one_each);
+    let ratio = (ports + chains) / number(&report["from_nothing_ms"])?;
+    table.note("… ratio of wall times, theirs to own", &format!("{} ×", figure(ratio)));
+    table.note("… one `ovs-ofctl --bundle` of one chain", &format!("{} ms", figure(chain)));
+    Ok(())
+}
+
+fn agent_cluster(bench: &Bench, table: &mut Table) -> Result<(), Box<dyn Error>> {
+    agent(bench, table, "cluster", &[]).map(drop)
+}
+
+/// 256 interfaces and 50 chains on a real switch, their objects in a folder or on an API server of the bench's own.
+fn agent(bench: &Bench, table: &mut Table, objects: &str, options: &[&str]) -> Result<Value, Box<dyn Error>> {
+    let program = bench.program.with_file_name("dpu-agent");
+    for needed in [&program, &bench.agent_bench] {
+        if !needed.is_file() {
+            return Err(format!("{} is not there: build it with --features agent", needed.display()).into());
+        }
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    for needed in ["ovsdb-server", "ovs-vswitchd", "ovs-vsctl", "ovs-ofctl", "setpriv"] {
+        if !std::env::split_paths(&folders).any(|folder| folder.join(needed).is_file()) {
+            return Err(format!("{needed} is missing: run make debian").into());
+        }
+    }
+    let job = Job::new(&bench.agent_bench, &bench.work, &bench.work.join("agent.out"));
+    let job = job.args([objects, "--program", &text(&program)]).args(options.iter().copied()).reports();
+    let report = job.run()?.report;
+    let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_f64).ok_or(format!("no {pointer}"));
+    let mib = |pointer: &str| number(pointer).map(|kib| kib / 1024.0);
+    let from = if objects == "folder" { "objects in a folder" } else { "objects on an API server" };
+    let change = format!("agent, {from}: change of a chain to its flows, median of {}", report["changes_ms"]["count"]);
+    table.at_most(&change, number("/changes_ms/median")?, 20.0, "ms");
+    table.at_most("… 99 of 100", number("/changes_ms/p99")?, 100.0, "ms");
+    table.note("… the longest", &format!("{} ms", figure(number("/changes_ms/most")?)));
+    let nothing = format!("agent, {from}: 256 interfaces and 50 chains from nothing");
+    table.at_most(&nothing, number("/from_nothing_ms")? / 1e3, 1.0, "s");
+    table.note("… until the status says so", &format!("{} s", figure(number("/to_status_ms")? / 1e3)));
+    table.at_most(&format!("agent, {from}: at rest for 10 s, clock ticks of CPU"), number("/rest_ticks")?, 0.0, "");
+    table.at_most(&format!("agent, {from}: resident memory at rest"), mib("/resident_kib")?, 20.0, "MiB");
+    table.at_most("… the peak of all this", mib("/peak_kib")?, 20.0, "MiB");
+    let restart = format!(
+        "agent, {from}: flows back after a restarted switch answers, median of {}",
+        report["restarts_ms"]["count"]
+    );
+    table.at_most(&restart, number("/restarts_ms/median")?, 100.0, "ms");
+    table.note("… the longest", &format!("{} ms", figure(number("/restarts_ms/most")?)));
+    Ok(report)
 }
 
 fn expected(bench: &Bench) -> Result<PathBuf, Box<dyn Error>> {

@@ -10,8 +10,8 @@
 //! Beside it `listen` answers who asks for `metrics` and `health`.
 //!
 //! In: the objects of a node, and the bytes of ovsdb-server and ovs-vswitchd. Out: typed values, requests as bytes, status. The same
-//! objects and the same switch give the same plan. PURE but for the modules named `connection`, `sources`, `writer`, `listen`, `process`,
-//! `tls`, `run` and `cli`.
+//! objects and the same switch give the same plan. PURE but for the modules named `connection`, `secure`, `tls`, `sources`, `writer`,
+//! `listen`, `process`, `run` and `cli`.
 
 pub mod api;
 pub mod backoff;

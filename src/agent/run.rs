@@ -25,9 +25,9 @@ use super::observed::{MONITORED, Observed};
 use super::openflow::FlowFilter;
 use super::openflow::connection::{Connection, Error as FlowError};
 use super::ops::{Asked, LOCK};
-use super::ovsdb::connection::{Client, Error as DatabaseError, Times, View};
+use super::ovsdb::TransactError;
+use super::ovsdb::connection::{Client, Error as DatabaseError, Server, Times, View};
 use super::ovsdb::session::{Interest, Refused};
-use super::ovsdb::{Endpoint, TransactError};
 use super::sources::{Given, cluster, devices, folder};
 
 /// How long a change that is under way may take when the agent is told to end.
@@ -57,7 +57,7 @@ pub struct Options {
     /// Read Sets, too.
     pub sets: bool,
     /// The database of the switch.
-    pub ovsdb: Endpoint,
+    pub server: Server,
     /// The folder with the sockets of bridges.
     pub rundir: PathBuf,
     /// What the system says of its devices.
@@ -148,7 +148,7 @@ struct Runner {
 
 impl Runner {
     async fn start(options: Options, say: Say) -> Result<Self, Failure> {
-        let Options { settings, place, sets, ovsdb, rundir, sysfs, audit, listen: _ } = options;
+        let Options { settings, place, sets, server, rundir, sysfs, audit, listen: _ } = options;
         let (sender, objects) = watch::channel(Given::default());
         let (with_devices, given) = watch::channel(Given::default());
         tokio::spawn(devices::follow(sysfs, objects, with_devices));
@@ -167,9 +167,9 @@ impl Runner {
             }
             (Place::Cluster, None) => {}
         }
-        let times = Times::suited_to(&ovsdb);
+        let times = Times::suited_to(&server.endpoint);
         let interest = Interest { tables: MONITORED, lock: Some(LOCK.to_owned()) };
-        let database = Client::start(ovsdb, interest, times);
+        let database = Client::start(server, interest, times);
         let (bridge_wanted, wanted) = watch::channel(false);
         let (sender, bridge_events) = mpsc::channel(4);
         tokio::spawn(keep(rundir.join(format!("{}.mgmt", settings.bridge)), wanted, sender));

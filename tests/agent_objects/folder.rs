@@ -73,9 +73,9 @@ fn status_is_written_whole_and_only_on_change() {
         target: Target::Object(Kind::Chain),
         key: Key::new("ns", name),
         uid: String::new(),
-        status: json!({"conditions": [{"type": "Ready", "status": ready}]}),
+        status: json!({"conditions": [{"type": "Ready", "status": ready}]}).to_string(),
     };
-    let node = Document { target: Target::Node, key: Key::new("", "w"), uid: String::new(), status: json!({}) };
+    let node = Document { target: Target::Node, key: Key::new("", "w"), uid: String::new(), status: "{}".to_owned() };
     let mut out = Folder::open(&path).unwrap();
     fs::write(path.join("mine.txt"), "mine").unwrap();
     assert_eq!(out.write(&[node.clone(), document("a", "True"), document("../x", "True")]).unwrap(), 3);
@@ -106,14 +106,14 @@ fn status_of_what_went_while_no_agent_was_there_goes() {
         target: Target::Object(Kind::Chain),
         key: Key::new("ns", name),
         uid: String::new(),
-        status: json!({"conditions": []}),
+        status: json!({"conditions": []}).to_string(),
     };
     let chains = json!([{"namespace": "ns", "name": "a"}, {"namespace": "ns", "name": "b"}]);
     let node = |chains| Document {
         target: Target::Node,
         key: Key::new("", "w"),
         uid: String::new(),
-        status: json!({"chains": chains}),
+        status: json!({"chains": chains}).to_string(),
     };
     let mut out = Folder::open(folder.path()).unwrap();
     assert!(out.before("w").is_none());

@@ -18,14 +18,15 @@ use super::server::{Schema, Server};
 
 fn node(ready: &str) -> Document {
     let status = json!({"conditions": [{"type": "Ready", "status": ready}], "summary": {"interfaces": "1/1"}});
-    Document { target: Target::Node, key: Key::new("", "w"), uid: String::new(), status }
+    Document { target: Target::Node, key: Key::new("", "w"), uid: String::new(), status: status.to_string() }
 }
 
 fn of_interface(name: &str, ready: &str) -> Document {
     let status = json!({
         "conditions": [{"type": "Ready", "status": ready}], "observedGeneration": 1, "port": {"name": name}, "error": "x",
     });
-    Document { target: Target::Object(Kind::Interface), key: Key::new("ns", name), uid: format!("u-{name}"), status }
+    let (target, status) = (Target::Object(Kind::Interface), status.to_string());
+    Document { target, key: Key::new("ns", name), uid: format!("u-{name}"), status }
 }
 
 fn none() -> BTreeMap<String, String> {

@@ -14,6 +14,7 @@ mod ownership;
 mod packets;
 mod plan;
 mod pods;
+mod secure;
 
 use std::fs;
 use std::path::Path;
@@ -27,6 +28,8 @@ use crate::switch::Switch;
 /// A switch, a folder of objects and one of status.
 struct Lab {
     switch: Switch,
+    /// How the program finds the database of the switch.
+    database: Vec<String>,
     from: TempDir,
     status: TempDir,
 }
@@ -63,11 +66,18 @@ impl Agent {
 
 impl Lab {
     fn start(bridges: &[&str]) -> Self {
-        Self::on(Switch::start(bridges))
+        let switch = Switch::start(bridges);
+        Self::on(switch)
     }
 
     fn on(switch: Switch) -> Self {
-        Self { switch, from: TempDir::new().unwrap(), status: TempDir::new().unwrap() }
+        let database = vec!["--ovsdb".to_owned(), switch.endpoint()];
+        Self::with(switch, database)
+    }
+
+    /// Whose agent finds the database by these arguments.
+    fn with(switch: Switch, database: Vec<String>) -> Self {
+        Self { switch, database, from: TempDir::new().unwrap(), status: TempDir::new().unwrap() }
     }
 
     fn command(&self, verb: &str, status: Option<&Path>) -> Command {
@@ -75,7 +85,7 @@ impl Lab {
         command.args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_dpu-agent"), verb]);
         // Agents of other tests listen at the same time.
         command.env("DPU_AGENT_PORT_TYPE", self.switch.kind().port_type()).env("DPU_AGENT_LISTEN", "127.0.0.1:0");
-        command.args(["--node", "w", "--ovsdb", &self.switch.endpoint()]);
+        command.args(["--node", "w"]).args(&self.database);
         let objects = if matches!(verb, "status" | "trace") { "--objects" } else { "--from" };
         command.arg("--ovs-rundir").arg(self.switch.path("")).arg(objects).arg(self.from.path());
         if let Some(status) = status {

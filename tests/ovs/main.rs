@@ -14,6 +14,7 @@ mod database;
 #[path = "../../src/agent/metrics/exposition.rs"]
 mod exposition;
 mod openflow;
+mod secure;
 #[path = "../agent_objects/server.rs"]
 #[allow(dead_code, reason = "other tests need more of it")]
 mod server;

@@ -12,6 +12,8 @@ use tempfile::TempDir;
 pub(crate) struct Switch {
     folder: TempDir,
     kind: Kind,
+    /// Further arguments of ovsdb-server.
+    arguments: Vec<String>,
     database: Child,
     vswitchd: Child,
 }
@@ -82,16 +84,21 @@ impl Switch {
 
     /// The same with devices of this kind.
     pub(crate) fn start_of(kind: Kind, bridges: &[&str]) -> Self {
+        Self::start_with(kind, bridges, vec!["--remote=ptcp:0:127.0.0.1".to_owned()])
+    }
+
+    /// The same, with other remotes of ovsdb-server.
+    pub(crate) fn start_with(kind: Kind, bridges: &[&str], arguments: Vec<String>) -> Self {
         let folder = TempDir::new().unwrap();
         let at = |name: &str| folder.path().join(name);
         let schema = "/usr/share/openvswitch/vswitch.ovsschema";
         said(Command::new("ovsdb-tool").arg("create").arg(at("conf.db")).arg(schema));
-        let database = spawn_database(&folder);
+        let database = spawn_database(&folder, &arguments);
         // The socket is there a moment before anybody listens.
         until("ovsdb-server listens", || UnixStream::connect(at("db.sock")).is_ok());
         said(vsctl(&folder).args(["--no-wait", "init"]));
         let vswitchd = spawn_vswitchd(&folder, kind);
-        let switch = Self { folder, kind, database, vswitchd };
+        let switch = Self { folder, kind, arguments, database, vswitchd };
         for bridge in bridges {
             switch.add_bridge(bridge);
         }
@@ -158,13 +165,33 @@ impl Switch {
         said(Command::new("kill").args([signal, &self.vswitchd.id().to_string()]));
     }
 
+    /// Starts it again.
+    pub(crate) fn spawn_vswitchd(&mut self) {
+        self.vswitchd = spawn_vswitchd(&self.folder, self.kind);
+    }
+
     /// Starts it again, and waits until a bridge answers.
     pub(crate) fn start_vswitchd(&mut self, bridge: &str) {
-        self.vswitchd = spawn_vswitchd(&self.folder, self.kind);
+        self.spawn_vswitchd();
         let socket = format!("unix:{}", self.path(&format!("{bridge}.mgmt")).display());
         until("the bridge answers", || {
             Command::new("ovs-ofctl").args(["show", &socket]).output().unwrap().status.success()
         });
+    }
+
+    /// The port of the database that the system chose for a remote; a server that is started again keeps it.
+    pub(crate) fn database_port(&mut self) -> u16 {
+        let log = std::fs::read_to_string(self.path("s.log")).unwrap();
+        let port = log.rsplit("listening on port ").next().and_then(|rest| rest.split_whitespace().next()).unwrap();
+        for argument in &mut self.arguments {
+            *argument = argument.replace("ssl:0:", &format!("ssl:{port}:")).replace("tcp:0:", &format!("tcp:{port}:"));
+        }
+        port.parse().unwrap()
+    }
+
+    /// `kill -SIGNAL` to ovsdb-server.
+    pub(crate) fn signal_database(&self, signal: &str) {
+        said(Command::new("kill").args([&format!("-{signal}"), &self.database.id().to_string()]));
     }
 
     pub(crate) fn kill_database(&mut self) {
@@ -179,7 +206,7 @@ impl Switch {
     }
 
     pub(crate) fn start_database(&mut self) {
-        self.database = spawn_database(&self.folder);
+        self.database = spawn_database(&self.folder, &self.arguments);
         until("ovsdb-server answers", || {
             vsctl(&self.folder).args(["-t", "1", "show"]).output().unwrap().status.success()
         });
@@ -201,15 +228,11 @@ fn vsctl(folder: &TempDir) -> Command {
     command
 }
 
-fn spawn_database(folder: &TempDir) -> Child {
-    let socket = folder.path().join("db.sock");
-    spawn(
-        folder,
-        &[],
-        "ovsdb-server",
-        "s",
-        &["conf.db".to_owned(), format!("--remote=punix:{}", socket.display()), "--remote=ptcp:0:127.0.0.1".to_owned()],
-    )
+fn spawn_database(folder: &TempDir, more: &[String]) -> Child {
+    let remote = format!("--remote=punix:{}", folder.path().join("db.sock").display());
+    let mut arguments = vec!["conf.db".to_owned(), remote];
+    arguments.extend_from_slice(more);
+    spawn(folder, &[], "ovsdb-server", "s", &arguments)
 }
 
 fn spawn_vswitchd(folder: &TempDir, kind: Kind) -> Child {

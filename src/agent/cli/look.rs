@@ -69,7 +69,7 @@ async fn objects(args: &SwitchArgs, from: Option<&Path>) -> Result<Given, Failur
 /// The switch as it is; nothing is asked of it but to tell.
 pub(super) async fn switch(args: &SwitchArgs) -> Result<Look, Failure> {
     let interest = Interest { tables: MONITORED, lock: None };
-    let client = Client::start(args.ovsdb.clone(), interest, Times::suited_to(&args.ovsdb));
+    let client = Client::start(args.server()?, interest, Times::suited_to(&args.ovsdb));
     let mut views = client.views();
     let known = timeout(WITHIN, views.wait_for(|view| view.connected)).await;
     let cache = match known {

@@ -16,6 +16,8 @@ use clap::Parser;
 
 use super::desired::Settings;
 use super::ovsdb::Endpoint;
+use super::ovsdb::connection::Server;
+use super::ovsdb::secure::{Files, Own};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -80,9 +82,11 @@ struct SwitchArgs {
     /// Name of the node whose objects are taken
     #[arg(long, env = "DPU_AGENT_NODE")]
     node: String,
-    /// Database of Open vSwitch: unix:PATH or tcp:HOST:PORT
+    /// Database of Open vSwitch: unix:PATH, ssl:HOST:PORT or tcp:HOST:PORT
     #[arg(long, env = "DPU_AGENT_OVSDB", default_value = "unix:/var/run/openvswitch/db.sock")]
     ovsdb: Endpoint,
+    #[command(flatten)]
+    certificates: CertificateArgs,
     /// Folder with the management sockets of bridges
     #[arg(long, env = "DPU_AGENT_OVS_RUNDIR", default_value = "/var/run/openvswitch")]
     ovs_rundir: PathBuf,
@@ -106,7 +110,42 @@ struct SwitchArgs {
     sets: bool,
 }
 
+/// PEM files for `ssl:`.
+///
+/// They are read anew for each connection.
+#[derive(Clone, Debug, clap::Args)]
+struct CertificateArgs {
+    /// PEM file with the CA that signed the certificate of the database's server, as ovs-vsctl's --ca-cert
+    ///
+    /// A certificate that names hosts is good for these; one that names none, as those of ovs-pki, for any.
+    #[arg(long, env = "DPU_AGENT_OVSDB_CA", value_name = "FILE")]
+    ovsdb_ca: Option<PathBuf>,
+    /// PEM file with the certificate that the server wants to see of the agent, as --certificate
+    #[arg(long, env = "DPU_AGENT_OVSDB_CERT", value_name = "FILE", requires = "ovsdb_key", requires = "ovsdb_ca")]
+    ovsdb_cert: Option<PathBuf>,
+    /// PEM file with the key of that certificate, as --private-key
+    #[arg(long, env = "DPU_AGENT_OVSDB_KEY", value_name = "FILE", requires = "ovsdb_cert")]
+    ovsdb_key: Option<PathBuf>,
+}
+
 impl SwitchArgs {
+    /// Whose database it is. Who gives certificates means to be secure, so that they are not left unused.
+    fn server(&self) -> Result<Server, Failure> {
+        let CertificateArgs { ovsdb_ca, ovsdb_cert, ovsdb_key } = self.certificates.clone();
+        let own = ovsdb_cert.zip(ovsdb_key).map(|(certificate, key)| Own { certificate, key });
+        let files = ovsdb_ca.map(|ca| Files { ca, own });
+        match (&self.ovsdb, &files) {
+            (Endpoint::Ssl(..), None) => {
+                Err(Failure::Usage(super::ovsdb::connection::Error::NoCa(self.ovsdb.clone()).to_string()))
+            }
+            (Endpoint::Unix(_) | Endpoint::Tcp(..), Some(_)) => Err(Failure::Usage(format!(
+                "--ovsdb-ca is for ssl:HOST:PORT, and nothing on `{}` is encrypted; leave out one of them",
+                self.ovsdb
+            ))),
+            _ => Ok(Server { endpoint: self.ovsdb.clone(), files }),
+        }
+    }
+
     fn settings(&self) -> Settings {
         Settings {
             node: self.node.clone(),

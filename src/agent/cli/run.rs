@@ -51,7 +51,7 @@ pub(super) fn run(args: RunArgs) -> Result<u8, Failure> {
         settings: args.switch.settings(),
         place,
         sets: args.switch.sets,
-        ovsdb: args.switch.ovsdb,
+        server: args.switch.server()?,
         rundir: args.switch.ovs_rundir,
         sysfs: args.switch.sysfs,
         audit: Duration::from_secs(args.audit),

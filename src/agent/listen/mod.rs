@@ -32,7 +32,7 @@ use tokio::time::{sleep, timeout};
 use self::answers::Answers;
 pub use self::answers::{Desk, Question};
 use self::secure::Secure;
-use super::tls::Unusable;
+use super::tls;
 
 /// Connections at a time, of each address.
 const MOST: usize = 16;
@@ -109,7 +109,7 @@ pub enum Failure {
     },
     /// The certificate or the key cannot be used.
     #[error(transparent)]
-    Files(#[from] Unusable),
+    Files(#[from] tls::Error),
 }
 
 /// A socket that is listened on.

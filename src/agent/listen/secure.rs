@@ -12,7 +12,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 
 use super::Files;
-use crate::agent::tls::{self, Unusable};
+use crate::agent::tls;
 
 /// When the files were written, and how long they are: two writes in one tick of the clock have the same time.
 type Written = [Option<(SystemTime, u64)>; 2];
@@ -26,7 +26,7 @@ pub(super) struct Secure {
 }
 
 impl Secure {
-    pub(super) fn open(files: Files) -> Result<Self, Unusable> {
+    pub(super) fn open(files: Files) -> Result<Self, tls::Error> {
         let read = written(&files);
         let config = config(&files)?;
         Ok(Self { files, read, config })
@@ -51,9 +51,12 @@ fn written(files: &Files) -> Written {
     [of(&files.certificate), of(&files.key)]
 }
 
-fn config(files: &Files) -> Result<Arc<ServerConfig>, Unusable> {
+fn config(files: &Files) -> Result<Arc<ServerConfig>, tls::Error> {
     let (chain, key) = (tls::certificates(&files.certificate)?, tls::private_key(&files.key)?);
-    let unusable = |error: tokio_rustls::rustls::Error| Unusable::new(&files.certificate, error.to_string());
+    let unusable = |error: tokio_rustls::rustls::Error| tls::Error::Unfit {
+        path: files.certificate.clone(),
+        why: error.to_string(),
+    };
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(unusable)?;
     let config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(unusable)?;

@@ -103,7 +103,7 @@ fn change_row(table: &MonitoredTable, rows: &mut Table, uuid: Uuid, change: &Jso
 /// removed, and those with another value.
 fn modified(kind: ColumnKind, old: Value, change: Value) -> Value {
     match (kind, old, change) {
-        (ColumnKind::Set, Value::Set(old), Value::Set(change)) => Value::Set(&old ^ &change),
+        (ColumnKind::Set, Value::Set(old), Value::Set(change)) => Value::Set(old.symmetric_difference(&change)),
         (ColumnKind::Map, old, Value::Map(change)) => {
             let mut pairs = match old {
                 Value::Map(pairs) => pairs,

@@ -1,6 +1,6 @@
 //! A client of a database that stays connected.
 //!
-//! In: an endpoint, what to monitor, and transactions. Out: a [`View`] that is always the last known, and answers. Touches that one socket and
+//! In: a server, what to monitor, and transactions. Out: a [`View`] that is always the last known, and answers. Touches that one socket and
 //! the timer. EDGE.
 //! After a break it connects again, waits longer after each failure, and reads on from the last transaction it knows.
 
@@ -13,6 +13,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::secure::{Files, explain, secure};
 use super::session::{Event, Fatal, Interest, Lock, Memory, Refused, RequestId, Session};
 use super::{Cache, Endpoint, Outcome, Transaction};
 use crate::agent::backoff::Backoff;
@@ -52,9 +53,17 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
-    /// The endpoint wants TLS.
-    #[error("{0}: this build speaks no TLS to a database; use unix:PATH, or tcp:HOST:PORT through a tunnel")]
-    NoTls(Endpoint),
+    /// The endpoint wants TLS, and nobody says whom to trust.
+    #[error("{0}: whom to trust is not said; give the file with the certificate of the server's CA as --ovsdb-ca")]
+    NoCa(Endpoint),
+    /// There is no secure connection, or no more.
+    #[error("{endpoint}: {why}")]
+    Tls {
+        /// Where it should be.
+        endpoint: Endpoint,
+        /// Why not.
+        why: String,
+    },
     /// The server says nothing for too long. The connection is given up.
     #[error("the database server does not answer within {} ms", .0.as_millis())]
     TimedOut(Duration),
@@ -70,6 +79,21 @@ pub enum Error {
     /// The database does not do what was asked.
     #[error(transparent)]
     Refused(#[from] Refused),
+}
+
+/// Who is asked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Server {
+    /// Where it listens.
+    pub endpoint: Endpoint,
+    /// Whom to trust and who to be, where it is `ssl:`.
+    pub files: Option<Files>,
+}
+
+impl From<Endpoint> for Server {
+    fn from(endpoint: Endpoint) -> Self {
+        Self { endpoint, files: None }
+    }
 }
 
 /// What is known at the moment.
@@ -105,10 +129,11 @@ pub struct Client {
 impl Client {
     /// Begins to connect. Needs a tokio runtime with I/O and time.
     #[must_use]
-    pub fn start(endpoint: Endpoint, interest: Interest, times: Times) -> Self {
+    pub fn start(server: impl Into<Server>, interest: Interest, times: Times) -> Self {
         let (commands, receiver) = mpsc::channel(64);
         let (sender, view) = watch::channel(View::default());
-        tokio::spawn(Runner { endpoint, interest, times, commands: receiver, view: sender }.run());
+        let server = server.into();
+        tokio::spawn(Runner { server, interest, times, commands: receiver, view: sender }.run());
         Self { commands, view, answer_within: times.answer }
     }
 
@@ -143,22 +168,29 @@ trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-async fn connect(endpoint: &Endpoint, within: Duration) -> Result<Box<dyn Duplex>, Error> {
+/// Connects, and makes it secure where it has to be.
+async fn connect(server: &Server, within: Duration) -> Result<Box<dyn Duplex>, Error> {
+    let Server { endpoint, files } = server;
+    let failure = |source| Error::Connect { endpoint: endpoint.clone(), source };
     let connecting = async {
-        match endpoint {
-            Endpoint::Unix(path) => UnixStream::connect(path).await.map(|stream| Box::new(stream) as Box<dyn Duplex>),
-            Endpoint::Tcp(host, port) | Endpoint::Ssl(host, port) => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                stream.set_nodelay(true)?;
-                Ok(Box::new(stream) as Box<dyn Duplex>)
+        let (host, port) = match endpoint {
+            Endpoint::Unix(path) => {
+                return Ok(Box::new(UnixStream::connect(path).await.map_err(failure)?) as Box<dyn Duplex>);
             }
+            Endpoint::Tcp(host, port) | Endpoint::Ssl(host, port) => (host.as_str(), *port),
+        };
+        let stream = TcpStream::connect((host, port)).await.map_err(failure)?;
+        stream.set_nodelay(true).map_err(failure)?;
+        match (endpoint, files) {
+            (Endpoint::Ssl(..), Some(files)) => {
+                let secured = secure(files, host, stream).await;
+                Ok(Box::new(secured.map_err(|why| Error::Tls { endpoint: endpoint.clone(), why })?) as _)
+            }
+            (Endpoint::Ssl(..), None) => Err(Error::NoCa(endpoint.clone())),
+            _ => Ok(Box::new(stream) as _),
         }
     };
-    if matches!(endpoint, Endpoint::Ssl(..)) {
-        return Err(Error::NoTls(endpoint.clone()));
-    }
-    let connected = timeout(within, connecting).await.map_err(|_| Error::TimedOut(within))?;
-    connected.map_err(|source| Error::Connect { endpoint: endpoint.clone(), source })
+    timeout(within, connecting).await.unwrap_or(Err(Error::TimedOut(within)))
 }
 
 /// The socket and the conversation on it.
@@ -168,6 +200,27 @@ struct Wire {
     buffer: Box<[u8]>,
     session: Session,
     outbox: Outbox,
+    /// Whether a layer below the outbox may still hold bytes.
+    unflushed: bool,
+}
+
+/// How long what a server said before it hung up may take to be read.
+const LAST_WORDS_WITHIN: Duration = Duration::from_millis(100);
+
+/// Why there are no more turns.
+enum Broken {
+    /// The server hung up.
+    Ended,
+    /// The system or TLS says why.
+    Socket(io::Error),
+    /// What came cannot be gone on with.
+    Fatal(Fatal),
+}
+
+impl From<Fatal> for Broken {
+    fn from(fatal: Fatal) -> Self {
+        Self::Fatal(fatal)
+    }
 }
 
 /// What one turn did.
@@ -180,24 +233,43 @@ impl Wire {
     fn new(stream: Box<dyn Duplex>, session: Session) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         let buffer = vec![0; 1 << 16].into_boxed_slice();
-        Self { reader, writer, buffer, session, outbox: Outbox::default() }
+        Self { reader, writer, buffer, session, outbox: Outbox::default(), unflushed: false }
     }
 
     /// Sends what can be sent, or waits for what comes and says what came of it. Nothing is lost when this is given up halfway.
-    async fn turn(&mut self) -> Result<Turn, Error> {
+    async fn turn(&mut self) -> Result<Turn, Broken> {
         self.outbox.push(self.session.take_outgoing());
+        let waiting = self.outbox.waiting();
+        let due = !waiting.is_empty() || self.unflushed;
+        let sending = async {
+            if waiting.is_empty() { self.writer.flush().await.map(|()| 0) } else { self.writer.write(waiting).await }
+        };
         tokio::select! {
             read = self.reader.read(&mut self.buffer) => match read {
-                Ok(count) if count > 0 => Ok(Turn::Heard(self.session.receive(&self.buffer[..count])?)),
-                _ => Err(Error::Closed),
+                Ok(0) => Err(Broken::Ended),
+                Ok(count) => Ok(Turn::Heard(self.session.receive(&self.buffer[..count])?)),
+                Err(error) => Err(Broken::Socket(error)),
             },
-            written = self.writer.write(self.outbox.waiting()), if !self.outbox.waiting().is_empty() => match written {
-                Ok(count) if count > 0 => {
+            sent = sending, if due => match sent {
+                Ok(0) if !waiting.is_empty() => Err(Broken::Ended),
+                Ok(count) => {
+                    self.unflushed = count > 0;
                     self.outbox.sent(count);
                     Ok(Turn::Sent)
                 }
-                _ => Err(Error::Closed),
+                Err(_) => Err(self.last_words().await),
             },
+        }
+    }
+
+    /// Why nothing can be sent any more: a server that hangs up says so before, and it may wait to be read.
+    async fn last_words(&mut self) -> Broken {
+        loop {
+            match timeout(LAST_WORDS_WITHIN, self.reader.read(&mut self.buffer)).await {
+                Ok(Ok(count)) if count > 0 => {}
+                Ok(Err(error)) => return Broken::Socket(error),
+                Ok(Ok(_)) | Err(_) => return Broken::Ended,
+            }
         }
     }
 }
@@ -205,7 +277,7 @@ impl Wire {
 type Waiting = BTreeMap<RequestId, (Instant, oneshot::Sender<Answer>)>;
 
 struct Runner {
-    endpoint: Endpoint,
+    server: Server,
     interest: Interest,
     times: Times,
     commands: mpsc::Receiver<Command>,
@@ -220,7 +292,7 @@ impl Runner {
         let mut memory = Memory::default();
         let mut failures = 0;
         loop {
-            let error = match connect(&self.endpoint, self.times.connect).await {
+            let error = match connect(&self.server, self.times.connect).await {
                 Err(error) => error,
                 Ok(stream) => {
                     let known = std::mem::take(&mut memory);
@@ -282,7 +354,7 @@ impl Runner {
             let deadline = waiting.values().map(|(deadline, _)| *deadline).next();
             let wake = deadline.map_or(silent_at, |deadline| deadline.min(silent_at));
             tokio::select! {
-                turn = wire.turn() => if let Turn::Heard(events) = turn? {
+                turn = wire.turn() => if let Turn::Heard(events) = turn.map_err(|broken| self.explain(broken))? {
                     (probed, silent_at) = (false, Instant::now() + probe);
                     self.tell(events, wire.session.cache(), waiting);
                 },
@@ -307,6 +379,17 @@ impl Runner {
                     (probed, silent_at) = (true, Instant::now() + probe);
                 }
             }
+        }
+    }
+
+    /// TLS tells after the handshake, too, that a certificate is refused.
+    fn explain(&self, broken: Broken) -> Error {
+        match (broken, &self.server.files) {
+            (Broken::Fatal(fatal), _) => Error::Fatal(fatal),
+            (Broken::Socket(error), Some(files)) if error.kind() == io::ErrorKind::InvalidData => {
+                Error::Tls { endpoint: self.server.endpoint.clone(), why: explain(files, &error) }
+            }
+            (Broken::Socket(_) | Broken::Ended, _) => Error::Closed,
         }
     }
 
@@ -337,6 +420,32 @@ impl Runner {
         for (id, answer) in answers {
             if let Some((_, asker)) = waiting.remove(&id) {
                 drop(asker.send(answer.map_err(Error::from)));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_layer_below_holds_back_is_sent_at_last() {
+        let (near, mut far) = tokio::io::duplex(1 << 16);
+        // It passes nothing on until it is told to, as TLS does where its socket is full.
+        let layer = tokio::io::BufStream::new(near);
+        let interest = Interest { tables: &[], lock: None };
+        let mut wire = Wire::new(Box::new(layer), Session::new(interest, Memory::default()));
+        let turns = async {
+            while let Ok(Turn::Sent) = wire.turn().await {}
+            panic!("the conversation ends")
+        };
+        let mut first = [0];
+        tokio::select! {
+            () = turns => {}
+            read = timeout(Duration::from_secs(5), far.read_exact(&mut first)) => {
+                read.expect("it is sent").unwrap();
+                assert_eq!(&first, b"{");
             }
         }
     }

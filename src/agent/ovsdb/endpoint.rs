@@ -13,7 +13,7 @@ pub enum Endpoint {
     Unix(PathBuf),
     /// `tcp:HOST:PORT`.
     Tcp(String, u16),
-    /// `ssl:HOST:PORT`. Read, but not connected to yet: [`super::connection::Error::NoTls`].
+    /// `ssl:HOST:PORT`; [`super::secure`] says whom it trusts.
     Ssl(String, u16),
 }
 

@@ -80,11 +80,44 @@ pub enum Atom {
     NamedUuid(String),
 }
 
+/// Values without an order, each once. Sorted in memory of just their size: nearly every column of nearly every row is one of one.
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Atoms(Box<[Atom]>);
+
+impl Atoms {
+    /// None of them.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> std::slice::Iter<'_, Atom> {
+        self.0.iter()
+    }
+
+    /// Those of one of both.
+    #[must_use]
+    pub fn symmetric_difference(&self, other: &Self) -> Self {
+        let (own, others): (BTreeSet<&Atom>, BTreeSet<&Atom>) = (self.iter().collect(), other.iter().collect());
+        own.symmetric_difference(&others).map(|atom| (*atom).clone()).collect()
+    }
+}
+
+impl FromIterator<Atom> for Atoms {
+    fn from_iter<T: IntoIterator<Item = Atom>>(atoms: T) -> Self {
+        let mut atoms: Vec<Atom> = atoms.into_iter().collect();
+        atoms.sort_unstable();
+        atoms.dedup();
+        Self(atoms.into_boxed_slice())
+    }
+}
+
 /// What a column holds. One value is a set of one, no value the empty set.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Value {
     /// Values without an order.
-    Set(BTreeSet<Atom>),
+    Set(Atoms),
     /// Keys and values.
     Map(BTreeMap<Atom, Atom>),
 }
@@ -131,8 +164,8 @@ impl Default for Value {
 impl Value {
     /// No value.
     #[must_use]
-    pub const fn none() -> Self {
-        Self::Set(BTreeSet::new())
+    pub fn none() -> Self {
+        Self::Set(Atoms::new())
     }
 
     /// A set of rows, numbers or texts.
@@ -157,16 +190,16 @@ impl Value {
                 _ => {}
             }
         }
-        Ok(Self::Set([Atom::from_json(json)?].into()))
+        Ok(Self::from(Atom::from_json(json)?))
     }
 
     /// As JSON.
     #[must_use]
     pub fn to_json(&self) -> Json {
         match self {
-            Self::Set(atoms) => match (atoms.len(), atoms.first()) {
-                (1, Some(atom)) => atom.to_json(),
-                _ => json!(["set", atoms.iter().map(Atom::to_json).collect::<Vec<_>>()]),
+            Self::Set(atoms) => match &*atoms.0 {
+                [atom] => atom.to_json(),
+                atoms => json!(["set", atoms.iter().map(Atom::to_json).collect::<Vec<_>>()]),
             },
             Self::Map(pairs) => {
                 json!(["map", pairs.iter().map(|(key, value)| [key.to_json(), value.to_json()]).collect::<Vec<_>>()])
@@ -178,7 +211,7 @@ impl Value {
     #[must_use]
     pub fn single(&self) -> Option<&Atom> {
         match self {
-            Self::Set(atoms) if atoms.len() == 1 => atoms.first(),
+            Self::Set(Atoms(atoms)) if atoms.len() == 1 => atoms.first(),
             _ => None,
         }
     }
@@ -232,7 +265,7 @@ atom_from! {
 
 impl<T: Into<Atom>> From<T> for Value {
     fn from(atom: T) -> Self {
-        Self::Set([atom.into()].into())
+        Self::Set(Atoms(Box::new([atom.into()])))
     }
 }
 
@@ -253,6 +286,17 @@ mod tests {
         assert_eq!(Value::from_json(&row), Ok(Value::from(Atom::NamedUuid("row1".to_owned()))));
         let map = json!(["map", [["a", 1], ["b", true]]]);
         assert_eq!(Value::from_json(&map).unwrap().to_json(), map);
+    }
+
+    #[test]
+    fn a_set_has_no_order_and_each_value_once() {
+        let sets =
+            [json!(["set", [3, 1, 2, 3]]), json!(["set", [1, 2, 3]])].map(|json| Value::from_json(&json).unwrap());
+        assert_eq!(sets[0], sets[1]);
+        assert_eq!(sets[0].to_json(), json!(["set", [1, 2, 3]]));
+        assert_eq!(Value::set([7_i64, 7]), Value::from(7));
+        let atoms = |numbers: &[i64]| numbers.iter().map(|number| Atom::Integer(*number)).collect::<Atoms>();
+        assert_eq!(atoms(&[3, 1]).symmetric_difference(&atoms(&[2, 3])), atoms(&[1, 2]));
     }
 
     #[test]

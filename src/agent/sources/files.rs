@@ -10,8 +10,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Given;
-use super::store::{KINDS, Kind, KindName, Store};
-use crate::agent::api::{Key, Meta};
+use super::store::{Item, KINDS, Kind, KindName, Store};
+use crate::agent::api::Key;
+use crate::agent::hash;
 use crate::diagnostic::Severity;
 use crate::source::{Files, SourceTree};
 use crate::yaml::read;
@@ -24,7 +25,8 @@ const ENDINGS: [&str; 3] = [".yaml", ".yml", ".json"];
 #[derive(Debug)]
 pub struct Shelf {
     sets: bool,
-    files: BTreeMap<String, Vec<(Kind, Value)>>,
+    /// Hash of their text, and as much of their objects as is kept.
+    files: BTreeMap<String, (u64, Vec<Item>)>,
     store: Store,
 }
 
@@ -37,16 +39,23 @@ impl Shelf {
 
     /// Reads the folder. Complete as soon as the folder can be listed.
     pub fn read(&mut self, files: &dyn Files) -> Given {
-        let tree = SourceTree::new(files);
         let mut problems = BTreeMap::new();
-        let complete = match tree.list("") {
+        let complete = match SourceTree::new(files).list("") {
             Ok(paths) => {
                 let paths: Vec<String> =
                     paths.into_iter().filter(|path| ENDINGS.iter().any(|ending| path.ends_with(ending))).collect();
                 self.files.retain(|path, _| paths.contains(path));
                 for path in paths {
-                    match objects(&tree, &path) {
-                        Ok(objects) => drop(self.files.insert(path, objects)),
+                    // A tree keeps what it has read: one for each file.
+                    let tree = SourceTree::new(files);
+                    let known = self.files.get(&path).map(|(digest, _)| *digest);
+                    match objects(&tree, &path, known) {
+                        Ok(None) => {}
+                        Ok(Some((digest, objects))) => {
+                            let items =
+                                objects.iter().filter_map(|(kind, object)| self.store.item(*kind, object)).collect();
+                            self.files.insert(path, (digest, items));
+                        }
                         Err(problem) => drop(problems.insert(path, problem)),
                     }
                 }
@@ -66,17 +75,17 @@ impl Shelf {
         let of_sets = |kind: Kind| matches!(kind, Kind::InterfaceSet | Kind::ChainSet | Kind::Node);
         for KindName { kind, .. } in KINDS.into_iter().filter(|name| self.sets || !of_sets(name.kind)) {
             self.store.restart(kind);
-            let mut written: BTreeMap<Key, &str> = BTreeMap::new();
-            for (path, object) in self.files.iter().flat_map(|(path, all)| all.iter().map(move |one| (path, one))) {
-                let Some(key) = Meta::of(&object.1).filter(|_| object.0 == kind).map(|meta| meta.key) else { continue };
-                match written.get(&key) {
+            let mut written: BTreeMap<&Key, &str> = BTreeMap::new();
+            let items = self.files.iter().flat_map(|(path, (_, items))| items.iter().map(move |item| (path, item)));
+            for (path, item) in items.filter(|(_, item)| item.kind == kind) {
+                match written.get(&item.key) {
                     Some(first) => {
-                        let problem = format!("{key} is written twice; the one in {first} counts");
+                        let problem = format!("{} is written twice; the one in {first} counts", item.key);
                         problems.entry(path.clone()).or_insert(problem);
                     }
                     None => {
-                        self.store.listed(kind, &object.1);
-                        written.insert(key, path);
+                        self.store.list(item.clone());
+                        written.insert(&item.key, path);
                     }
                 }
             }
@@ -85,9 +94,16 @@ impl Shelf {
     }
 }
 
-/// The objects of a file that the agent reads; why it cannot be read.
-fn objects(tree: &SourceTree<'_>, path: &str) -> Result<Vec<(Kind, Value)>, String> {
+/// Objects of a file, and the hash of its text.
+type Hashed = (u64, Vec<(Kind, Value)>);
+
+/// The objects of a file that the agent reads, unless its text is `known`; why it cannot be read.
+fn objects(tree: &SourceTree<'_>, path: &str, known: Option<u64>) -> Result<Option<Hashed>, String> {
     let (id, source) = tree.load(path).map_err(|error| error.to_string())?;
+    let digest = hash::fnv64(source.text.as_bytes());
+    if known == Some(digest) {
+        return Ok(None);
+    }
     let mut diagnostics = Vec::new();
     let documents = read::documents(&source, id, &mut diagnostics);
     if let Some(fault) = diagnostics.iter().find(|fault| fault.severity == Severity::Error) {
@@ -98,18 +114,23 @@ fn objects(tree: &SourceTree<'_>, path: &str) -> Result<Vec<(Kind, Value)>, Stri
     for document in documents {
         let object = document.to_json();
         match object.get("items").and_then(Value::as_array) {
-            Some(items) => found.extend(items.iter().filter_map(known)),
-            None => found.extend(known(&object)),
+            Some(items) => found.extend(items.iter().filter_map(of_interest)),
+            None => found.extend(of_interest(&object)),
         }
     }
-    Ok(found)
+    Ok(Some((digest, found)))
 }
 
-fn known(object: &Value) -> Option<(Kind, Value)> {
+fn of_interest(object: &Value) -> Option<(Kind, Value)> {
     let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
     let group = text("apiVersion").split_once('/').map_or("", |(group, _)| group);
     let name = KINDS.iter().find(|known| known.name == text("kind") && known.group == group)?;
-    Some((name.kind, object.clone()))
+    let mut object = object.clone();
+    // Copied out of a cluster, it is still in none: nobody here could put a finalizer on it, which is waited for where there is a uid.
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("uid");
+    }
+    Some((name.kind, object))
 }
 
 #[cfg(test)]
@@ -175,6 +196,14 @@ mod tests {
         let given = shelf.read(&BTreeMap::new());
         assert_eq!((names(&given), given.complete), (vec!["b".to_owned()], false));
         assert_eq!(given.problems["."], "no such file or folder");
+    }
+
+    #[test]
+    fn an_object_copied_out_of_a_cluster_is_in_none() {
+        let text = interface("a", "p0").replace("name: a}", "name: a, uid: 6c9a, generation: 3}");
+        let given = Shelf::new("w", false).read(&BTreeMap::from([("a.yaml".to_owned(), text)]));
+        let meta = &given.snapshot.interfaces[0].meta;
+        assert_eq!((meta.uid.as_str(), meta.generation), ("", 3));
     }
 
     #[test]

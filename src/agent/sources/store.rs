@@ -99,6 +99,14 @@ impl Kept {
     }
 }
 
+/// What is kept of one object; nothing of one of another node.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) kind: Kind,
+    pub(super) key: Key,
+    kept: Option<Kept>,
+}
+
 /// The objects of one node.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -122,7 +130,14 @@ impl Store {
 
     /// One object of the list.
     pub fn listed(&mut self, kind: Kind, object: &Value) {
-        if let Some((key, kept)) = self.read(kind, object) {
+        if let Some(item) = self.item(kind, object) {
+            self.list(item);
+        }
+    }
+
+    /// The same as the object of the list that it was read of.
+    pub(super) fn list(&mut self, Item { kind, key, kept }: Item) {
+        if let Some(kept) = kept {
             let kept = kept.after(self.before(kind, &key));
             self.listing.entry(kind).or_default().insert(key, kept);
         }
@@ -137,8 +152,19 @@ impl Store {
 
     /// An object came or changed. Says whether anything became another.
     pub fn apply(&mut self, kind: Kind, object: &Value) -> bool {
-        match self.read(kind, object) {
-            Some((key, kept)) => {
+        self.item(kind, object).is_some_and(|item| self.put(item))
+    }
+
+    /// What would be kept of an object.
+    pub(super) fn item(&self, kind: Kind, object: &Value) -> Option<Item> {
+        let key = Meta::of(object)?.key;
+        Some(Item { kind, key, kept: self.read(kind, object).map(|(_, kept)| kept) })
+    }
+
+    /// The same as the object that it was read of.
+    fn put(&mut self, Item { kind, key, kept }: Item) -> bool {
+        match kept {
+            Some(kept) => {
                 let kept = kept.after(self.before(kind, &key));
                 let objects = self.kept.entry(kind).or_default();
                 let same = objects.get(&key) == Some(&kept);
@@ -146,7 +172,7 @@ impl Store {
                 !same
             }
             // It is of another node now, perhaps.
-            None => self.delete(kind, object),
+            None => self.kept.get_mut(&kind).is_some_and(|objects| objects.remove(&key).is_some()),
         }
     }
 

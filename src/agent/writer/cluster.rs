@@ -7,13 +7,18 @@
 //! noticed by the answer and remembered for the kind: what is not kept is not sent again. When CRDs of the group become others,
 //! it is found out anew. The agent may not read CRDs; that they changed is in the index of the API that everybody may read.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::io;
 use kube::api::{Api, ApiResource, DynamicObject, GetParams, Patch, PatchParams};
 use kube::core::{GroupVersionKind, Request};
-use kube::{Client, Error};
+use kube::{Client, Error, Resource as _};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -54,6 +59,37 @@ pub struct Writer {
     doubted: BTreeSet<Target>,
     /// What the index says of the group of the objects, and whether that was news.
     index: (Option<String>, bool),
+}
+
+/// What is sent. As text it is not turned into a tree and back.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Applied<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+    metadata: Named<'a>,
+    status: &'a RawValue,
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    name: &'a str,
+}
+
+/// Members of a status, whatever they say.
+type Members = BTreeMap<String, IgnoredAny>;
+
+/// As much of an answer as is read.
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    status: Members,
+}
+
+/// As much of the object of the node as is read at the beginning.
+#[derive(Deserialize)]
+struct Before {
+    status: Option<Box<RawValue>>,
 }
 
 /// The documents of a round, and what came of it.
@@ -114,10 +150,12 @@ impl Writer {
     /// # Errors
     /// What the API server has against it, for people. An object that is not there is none.
     pub async fn before(&self) -> Result<Option<node::NodeStatus>, String> {
-        match self.api(Target::Node, "").get_opt(&self.node).await {
+        let request = self.path(Target::Node, "").get(&self.node, &GetParams::default());
+        let request = request.map_err(|error| error.to_string())?;
+        match self.client.request::<Before>(request).await {
             // A status of another version of the program may not be readable; it is written anew then.
-            Ok(object) => Ok(object.and_then(|one| serde_json::from_value(one.data.get("status")?.clone()).ok())),
-            // Nor is the kind.
+            Ok(object) => Ok(object.status.and_then(|status| serde_json::from_str(status.get()).ok())),
+            // Neither the object nor its kind.
             Err(Error::Api(said)) if said.code == 404 => Ok(None),
             Err(error) => Err(causes(&error)),
         }
@@ -159,8 +197,8 @@ impl Writer {
                     break;
                 }
                 match self.apply(document, &status).await {
-                    Ok(answer) => {
-                        self.learn(document.target, &status, &answer);
+                    Ok(members) => {
+                        self.learn(document.target, &status, &members);
                         // What is kept of it is what the next one is compared with.
                         let kept = self.cut(document).unwrap_or(status);
                         self.written.insert(place.clone(), digest(&document.uid, &kept));
@@ -188,25 +226,24 @@ impl Writer {
     }
 
     /// As much as is kept; all of it where that is to be found out.
-    fn cut(&self, document: &Document) -> Option<Value> {
+    fn cut<'d>(&self, document: &'d Document) -> Option<Cow<'d, str>> {
         if self.doubted.contains(&document.target) {
-            return Some(document.status.clone());
+            return Some(Cow::Borrowed(&document.status));
         }
         match self.keeps.get(&document.target).copied().unwrap_or(Keeps::All) {
-            Keeps::All => Some(document.status.clone()),
-            Keeps::Conditions => reduced(&document.status),
+            Keeps::All => Some(Cow::Borrowed(&document.status)),
+            Keeps::Conditions => reduced(&document.status).map(Cow::Owned),
             Keeps::Nothing => None,
         }
     }
 
     /// What the answer lacks is not kept.
-    fn learn(&mut self, target: Target, sent: &Value, answer: &Value) {
+    fn learn(&mut self, target: Target, sent: &str, kept: &Members) {
         if target == Target::Node {
             return;
         }
-        let lacks = |key: &String| answer.get(key).is_none();
-        let missing: Vec<&String> =
-            sent.as_object().into_iter().flatten().map(|(key, _)| key).filter(|key| lacks(key)).collect();
+        let sent: Members = serde_json::from_str(sent).unwrap_or_default();
+        let missing: Vec<&String> = sent.keys().filter(|key| !kept.contains_key(*key)).collect();
         let nothing = missing.iter().any(|key| matches!(key.as_str(), "conditions" | "interfaceStatuses"));
         // Of what was cut before, nothing is learned.
         if missing.is_empty() && !self.doubted.contains(&target) {
@@ -225,24 +262,40 @@ impl Writer {
         }
     }
 
-    async fn apply(&self, document: &Document, status: &Value) -> Result<Value, Error> {
-        let api = self.api(document.target, &document.key.namespace);
-        let resource = target_resource(document.target);
-        let mut object = json!({
-            "apiVersion": resource.api_version, "kind": resource.kind,
-            "metadata": {"name": document.key.name}, "status": status,
-        });
-        let parameters = PatchParams::apply(MANAGER).force();
-        let answer = match api.patch_status(&document.key.name, &parameters, &Patch::Apply(&object)).await {
+    /// Applies a status, and says which members of it are kept.
+    async fn apply(&self, document: &Document, status: &str) -> Result<Members, Error> {
+        let status = serde_json::from_str(status).map_err(Error::SerdeError)?;
+        match self.apply_status(document, status).await {
             Err(Error::Api(said)) if said.code == 404 && document.target == Target::Node => {
-                let status = object.as_object_mut().and_then(|map| map.remove("status"));
-                api.patch(&document.key.name, &parameters, &Patch::Apply(&self.owned(object.clone()).await)).await?;
-                object["status"] = status.unwrap_or_default();
-                api.patch_status(&document.key.name, &parameters, &Patch::Apply(&object)).await?
+                let resource = target_resource(document.target);
+                let object = json!({
+                    "apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": document.key.name},
+                });
+                let parameters = PatchParams::apply(MANAGER).force();
+                let api = self.api(document.target, &document.key.namespace);
+                api.patch(&document.key.name, &parameters, &Patch::Apply(&self.owned(object).await)).await?;
+                self.apply_status(document, status).await
             }
-            answer => answer?,
-        };
-        Ok(answer.data.get("status").cloned().unwrap_or_default())
+            answer => answer,
+        }
+    }
+
+    async fn apply_status(&self, document: &Document, status: &RawValue) -> Result<Members, Error> {
+        let resource = target_resource(document.target);
+        let name = &*document.key.name;
+        let applied =
+            Applied { api_version: &resource.api_version, kind: &resource.kind, metadata: Named { name }, status };
+        let parameters = PatchParams::apply(MANAGER).force();
+        let request = self.path(document.target, &document.key.namespace);
+        let request = request.patch_subresource("status", name, &parameters, &Patch::Apply(&applied));
+        let request = request.map_err(Error::BuildRequest)?;
+        if document.target == Target::Node {
+            // The answer is several times as long as what was sent, and says nothing that is not known.
+            let answer = self.client.request_stream(request).await?;
+            io::copy(answer, &mut io::sink()).await.map_err(Error::ReadEvents)?;
+            return Ok(Members::new());
+        }
+        Ok(self.client.request::<Answer>(request).await?.status)
     }
 
     /// The node owns its status, so that both go together. A node that cannot be read owns nothing.
@@ -255,6 +308,11 @@ impl Writer {
             object["metadata"]["ownerReferences"] = json!([owner]);
         }
         object
+    }
+
+    fn path(&self, target: Target, namespace: &str) -> Request {
+        let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
+        Request::new(DynamicObject::url_path(&target_resource(target), namespace))
     }
 
     fn api(&self, target: Target, namespace: &str) -> Api<DynamicObject> {
@@ -315,7 +373,7 @@ impl Writer {
 }
 
 /// An object of the same name that came after another was told nothing yet.
-fn digest(uid: &str, status: &Value) -> u64 {
+fn digest(uid: &str, status: &str) -> u64 {
     hash::fnv64(format!("{uid} {status}").as_bytes())
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::agent::api::{Interface, Key, Meta};
@@ -35,8 +36,8 @@ pub struct Document {
     pub key: Key,
     /// Its `metadata.uid`; empty for that of the node.
     pub uid: String,
-    /// `status`, whole.
-    pub status: Value,
+    /// `status`, whole, as JSON.
+    pub status: String,
 }
 
 /// Everything there is to write. `all` is for a folder: what is in no cluster, too. `released` says since when the ports of
@@ -95,7 +96,7 @@ fn of_entries<'e>(
         let generation = entries.first().map(|one| one.meta.generation);
         let uid = entries.first().map_or_else(String::new, |one| one.meta.uid.clone());
         let statuses: Vec<Value> = entries.into_iter().filter_map(|one| entry_status(one, find, released)).collect();
-        let status = json!({"observedGeneration": generation, "interfaceStatuses": statuses});
+        let status = json!({"observedGeneration": generation, "interfaceStatuses": statuses}).to_string();
         Document { target: Target::Object(Kind::Entries), key, uid, status }
     };
     owners.into_iter().map(document).collect()
@@ -119,12 +120,12 @@ fn entry_status<'e>(
 
 /// The status with what every release of DPF that keeps one has: conditions and the generation. `None` where there is nothing less.
 #[must_use]
-pub fn reduced(status: &Value) -> Option<Value> {
-    let members = status.as_object()?;
-    let kept = ["conditions", "observedGeneration"];
-    let reduced: serde_json::Map<String, Value> =
-        kept.iter().filter_map(|key| Some(((*key).to_owned(), members.get(*key)?.clone()))).collect();
-    (reduced.len() < members.len() && reduced.contains_key("conditions")).then_some(Value::Object(reduced))
+pub fn reduced(status: &str) -> Option<String> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(status).ok()?;
+    let reduced: BTreeMap<&str, &RawValue> =
+        ["conditions", "observedGeneration"].into_iter().filter_map(|key| Some((key, *members.get(key)?))).collect();
+    let is_less = reduced.len() < members.len() && reduced.contains_key("conditions");
+    is_less.then(|| serde_json::to_string(&reduced).ok()).flatten()
 }
 
 #[cfg(test)]
@@ -188,14 +189,15 @@ mod tests {
                 "observedGeneration": 2,
             }]},
         ]});
-        assert_eq!(documents[1].status, expected);
+        assert_eq!(serde_json::from_str::<Value>(&documents[1].status).unwrap(), expected);
     }
 
     #[test]
     fn what_older_releases_keep_is_less() {
-        let status = json!({"conditions": [], "observedGeneration": 1, "port": {}});
-        assert_eq!(reduced(&status), Some(json!({"conditions": [], "observedGeneration": 1})));
-        assert_eq!(reduced(&reduced(&status).unwrap()), None);
-        assert_eq!(reduced(&json!({"interfaceStatuses": [], "observedGeneration": 1})), None);
+        let less = r#"{"conditions":[{"type":"Ready"}],"observedGeneration":1}"#;
+        let status = r#"{"port":{"conditions":1},"observedGeneration":1,"conditions":[{"type":"Ready"}]}"#;
+        assert_eq!(reduced(status).as_deref(), Some(less));
+        assert_eq!(reduced(less), None);
+        assert_eq!(reduced(r#"{"interfaceStatuses": [], "observedGeneration": 1}"#), None);
     }
 }

@@ -4,11 +4,12 @@
 //! too long), that are there whole or not at all, and touched only on change. Touches the folder, to write it. Status of objects that are gone is removed; other files stay.
 #![expect(clippy::disallowed_methods, reason = "this is an edge that writes files")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::json;
 
 use super::documents::{Document, Target};
@@ -20,13 +21,21 @@ use crate::agent::status::is_of_other;
 
 /// Longest name of a file, in bytes: file systems take 255, and a file that is not whole yet has a longer one.
 const LONGEST: usize = 240;
+/// Hash of nothing that was written.
+const UNKNOWN: u64 = 0;
 
 /// A folder with the status of each object.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    /// What was written, by name of the file.
-    written: BTreeMap<String, String>,
+    /// Hash of what was written, by name of the file.
+    written: BTreeMap<String, u64>,
+}
+
+/// As much of the file of the node as is read at the beginning.
+#[derive(Deserialize)]
+struct Before {
+    status: Option<NodeStatus>,
 }
 
 impl Folder {
@@ -43,15 +52,14 @@ impl Folder {
     /// that it tells of were written by the agent before.
     pub fn before(&mut self, node: &str) -> Option<NodeStatus> {
         let bytes = fs::read(self.path.join(name_of(Target::Node, &Key::new("", node)))).ok()?;
-        let mut object: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-        let status: NodeStatus = serde_json::from_value(object.get_mut("status")?.take()).ok()?;
+        let status = serde_json::from_slice::<Before>(&bytes).ok()?.status?;
         let ours = status.interfaces.iter().filter(|one| !is_of_other(&one.conditions));
         let interfaces = ours.map(|one| (Kind::Interface, &one.namespace, &one.name));
         let chains = status.chains.iter().map(|one| (Kind::Chain, &one.namespace, &one.name));
         for (kind, namespace, name) in interfaces.chain(chains) {
             let file = name_of(Target::Object(kind), &Key::new(namespace, name));
-            if let Ok(text) = fs::read_to_string(self.path.join(&file)) {
-                self.written.insert(file, text);
+            if self.path.join(&file).exists() {
+                self.written.insert(file, UNKNOWN);
             }
         }
         Some(status)
@@ -64,24 +72,26 @@ impl Folder {
     pub fn write(&mut self, documents: &[Document]) -> io::Result<usize> {
         let mut touched = 0;
         let mut result = Ok(());
-        let wanted: BTreeMap<String, String> =
-            documents.iter().map(|document| (name_of(document.target, &document.key), text(document))).collect();
+        let wanted: BTreeSet<String> =
+            documents.iter().map(|document| name_of(document.target, &document.key)).collect();
         // First: what the node's file tells of is found again, whenever the agent ends.
-        let gone: Vec<String> = self.written.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
+        let gone: Vec<String> = self.written.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
         for name in gone {
             touched += usize::from(fs::remove_file(self.path.join(&name)).is_ok());
             self.written.remove(&name);
         }
-        for (name, text) in &wanted {
-            if self.written.get(name) == Some(text) {
-                continue;
-            }
-            match self.put(name, text) {
-                Ok(changed) => {
-                    touched += usize::from(changed);
-                    self.written.insert(name.clone(), text.clone());
+        // One after the other: the text of the node alone may be a megabyte.
+        for document in documents {
+            let name = name_of(document.target, &document.key);
+            let digest = hash::fnv64(document.status.as_bytes());
+            if self.written.get(&name) != Some(&digest) {
+                match self.put(&name, &text(document)) {
+                    Ok(changed) => {
+                        touched += usize::from(changed);
+                        self.written.insert(name, digest);
+                    }
+                    Err(error) => result = result.and(Err(error)),
                 }
-                Err(error) => result = result.and(Err(error)),
             }
         }
         result.map(|()| touched)
@@ -131,10 +141,72 @@ fn text(document: &Document) -> String {
         None => (format!("{GROUP}/{VERSION}"), KIND),
         Some(kind) => (format!("{}/{}", kind.group, kind.version), kind.name),
     };
-    let mut metadata = json!({"name": document.key.name});
-    if !document.key.namespace.is_empty() {
-        metadata["namespace"] = json!(document.key.namespace);
+    let namespace = match &*document.key.namespace {
+        "" => String::new(),
+        namespace => format!(",\n    \"namespace\": {}", json!(namespace)),
+    };
+    let (version, kind, name) = (json!(version), json!(kind), json!(document.key.name));
+    let status = indented(&document.status, 1);
+    format!(
+        "{{\n  \"apiVersion\": {version},\n  \"kind\": {kind},\n  \"metadata\": {{\n    \"name\": {name}{namespace}\n  }},\n  \"status\": {status}\n}}\n"
+    )
+}
+
+/// JSON without spaces, in lines for people. Text to text: the tree of a large status takes ten times as much memory.
+fn indented(json: &str, mut depth: usize) -> String {
+    let mut out = String::with_capacity(json.len() * 2);
+    let line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n("  ", depth));
+    };
+    let (mut in_string, mut escaped) = (false, false);
+    let mut characters = json.chars().peekable();
+    while let Some(character) = characters.next() {
+        out.push(character);
+        if in_string {
+            in_string = escaped || character != '"';
+            escaped = character == '\\' && !escaped;
+        } else {
+            let is_empty = matches!(characters.peek(), Some('}' | ']'));
+            match character {
+                '"' => in_string = true,
+                '{' | '[' if is_empty => continue,
+                '{' | '[' => {
+                    depth += 1;
+                    line(&mut out, depth);
+                }
+                ',' => line(&mut out, depth),
+                ':' => out.push(' '),
+                _ => {}
+            }
+        }
+        if !in_string && matches!(characters.peek(), Some('}' | ']')) {
+            depth = depth.saturating_sub(1);
+            line(&mut out, depth);
+        }
     }
-    let object = json!({"apiVersion": version, "kind": kind, "metadata": metadata, "status": document.status});
-    format!("{object:#}\n")
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_for_people_is_what_a_tree_would_give() {
+        for value in [
+            json!({}),
+            json!([]),
+            json!({"a": {}, "b": [], "c": [{}, [[]]], "d": [1, -2.5, null, true]}),
+            json!({"text": "a{b}[c],\"d\": \\", "\\": "\\\"", "": "\n ä"}),
+            json!({"conditions": [{"type": "Ready", "status": "True"}, {"type": "x"}], "n": {"m": {"o": 1}}}),
+        ] {
+            assert_eq!(indented(&value.to_string(), 0), format!("{value:#}"));
+        }
+        let key = Key::new("ns", "a\"b");
+        let document =
+            Document { target: Target::Node, key, uid: String::new(), status: json!({"a": [1]}).to_string() };
+        let object: serde_json::Value = serde_json::from_str(&text(&document)).unwrap();
+        assert_eq!(format!("{object:#}\n"), text(&document));
+    }
 }

@@ -40,8 +40,7 @@ fn a_second_agent_waits_for_the_lock() {
     lab.put("all", &[physical("p0"), vf(1), chain("c", &[&["p0", "vf1"]])]);
     let first = lab.agent();
     lab.until_condition("Ready", "True/Success");
-    let other =
-        Lab { status: tempfile::TempDir::new().unwrap(), from: tempfile::TempDir::new().unwrap(), switch: lab.switch };
+    let other = Lab::with(lab.switch, lab.database);
     let _second = other.agent();
     other.until_condition("SwitchConnected", "False/Locked");
     assert_eq!(other.flows().len(), 2, "it does nothing while it waits");
