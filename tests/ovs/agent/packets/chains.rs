@@ -103,8 +103,12 @@ fn vlans_of_an_uplink_are_apart_from_each_other_and_from_what_has_no_tag() {
     assert!(red.reaches_none(&[vf1, vf2]));
     lab.put_chain("blue", chain("blue", &[&["v100", "v200", "vf1"]]), 3);
     for (one, other) in [(vf1, &red), (vf1, &blue), (&red, &blue), (&plain, vf3)] {
-        let flows = || lab.flows().join("\n");
-        assert!(one.reaches(other), "{} reaches {}\n{}", one.port, other.port, flows());
+        let told = || {
+            let neighbours = [one, other].map(|host| host.room.run("ip", &["neighbour"]));
+            let datapath = lab.switch.appctl(&["dpctl/dump-flows"]);
+            format!("{neighbours:?}\n{datapath}\n{}", lab.switch.appctl(&["fdb/show", "br-rack"]))
+        };
+        assert!(one.reaches(other), "{} reaches {}: {}", one.port, other.port, told());
     }
 }
 
