@@ -218,8 +218,7 @@ fn a_second_agent_is_not_ready() {
     lab.put("all", &[physical("p0"), vf(1), chain("c", &[&["p0", "vf1"]])]);
     let first = lab.agent();
     until_ready(&lab, address(&lab), 200, "[+]lock ok");
-    let other =
-        Lab { status: tempfile::TempDir::new().unwrap(), from: tempfile::TempDir::new().unwrap(), switch: lab.switch };
+    let other = Lab::on(lab.switch);
     let _second = other.agent();
     let second = address(&other);
     until_ready(&other, second, 503, "[-]lock failed: Locked: another agent holds the lock");
