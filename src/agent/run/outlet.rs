@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use kube::Client;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
@@ -26,6 +27,8 @@ type Problems = BTreeMap<String, String>;
 
 /// How long the status of before is waited for at the beginning.
 const BEFORE_WITHIN: Duration = Duration::from_secs(2);
+/// Steps that are taken at a time: ports wait for those of their interfaces, and a card may begin with hundreds.
+const AT_ONCE: usize = 8;
 /// Between tries of a step that the API server refuses.
 const STEPS: Backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(60) };
 
@@ -159,18 +162,24 @@ async fn tell(mut events: Events, mut told: mpsc::Receiver<Happening>) {
     }
 }
 
+/// Takes a step; what is refused, and why.
+async fn taken(writer: &Writer, step: Step) -> Option<(String, String)> {
+    let problem = writer.take(&step).await.err()?;
+    Some((step.to_string(), problem))
+}
+
 /// Takes the latest steps until each is taken.
 async fn walk(writer: Writer, mut due: watch::Receiver<Vec<Step>>, problems: watch::Sender<Problems>) {
     let mut failures = 0;
     while due.changed().await.is_ok() {
         loop {
             let steps = due.borrow_and_update().clone();
-            let mut refused = Problems::new();
-            for step in &steps {
-                if let Err(problem) = writer.take(step).await {
-                    refused.insert(step.to_string(), problem);
-                }
-            }
+            let refused: Problems = stream::iter(steps)
+                .map(|step| taken(&writer, step))
+                .buffer_unordered(AT_ONCE)
+                .filter_map(std::future::ready)
+                .collect()
+                .await;
             let well = refused.is_empty();
             problems.send_if_modified(|known| std::mem::replace(known, refused.clone()) != refused);
             if well {
