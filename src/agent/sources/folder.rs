@@ -15,7 +15,7 @@ use super::files::Shelf;
 use crate::cli::fs::Disk;
 
 /// What is written in one go is read in one go.
-const TOGETHER: Duration = Duration::from_millis(10);
+const TOGETHER: Duration = Duration::from_millis(2);
 /// The first wait before what could not be read is read again.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest such wait.

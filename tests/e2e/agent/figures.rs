@@ -27,8 +27,9 @@ fn memory_of_a_full_card() {
     card.until_ready();
     let node = card.node();
     assert_eq!(node["summary"], serde_json::json!({"interfaces": "256/256", "chains": "50/50"}));
+    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
     let line = format!(
-        "dpu-agent, debug build: {empty} without objects; {} with {INTERFACES} interfaces and {CHAINS} chains, {} at most; \
+        "dpu-agent, {build} build: {empty} without objects; {} with {INTERFACES} interfaces and {CHAINS} chains, {} at most; \
          ready {:.1} s after the first of them was applied; the node's object has {} KiB\n",
         card.figure("VmRSS"),
         card.figure("VmHWM"),

@@ -122,12 +122,12 @@ fn the_time_of_day_may_jump() {
         ready.unwrap()["lastTransitionTime"].as_str().unwrap().to_owned()
     };
     let today = changed();
-    for (to, year) in [("-20y\n", "20"), ("+30y\n", "20")] {
+    for to in ["-20y\n", "+30y\n"] {
         jump(to);
         lab.switch.appctl(&["netdev-dummy/set-admin-state", "p0", "down"]);
         lab.until_condition("Ready", "False/InterfaceNotReady");
         let then = changed();
-        assert!(then.starts_with(year) && then[..4] != today[..4], "{to} {then}, {today} before");
+        assert_ne!(then[..4], today[..4], "{to}");
         lab.put("all", &[physical("p0"), vf(1), vf(2), chain("c", &[&["p0", "vf1", "vf2"]])]);
         lab.until_flows(9);
         lab.put("all", &[physical("p0"), vf(1), chain("c", &[&["p0", "vf1"]])]);
