@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::agent::api::{Chain, Interface, Invalid, Pod, SERVICE_LABEL};
-use crate::agent::desired::{Snapshot, desired};
+use crate::agent::desired::{DPF_ID, PortKind, Snapshot, desired};
 use crate::agent::flow::{Action, Match};
+use crate::agent::{hash, observed};
 
 fn settings() -> Settings {
     Settings {
