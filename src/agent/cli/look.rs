@@ -51,7 +51,10 @@ async fn objects(args: &SwitchArgs, from: Option<&Path>) -> Result<Given, Failur
     if let Some(from) = from {
         return folder(args, from);
     }
-    let client = kube::Client::try_default().await.map_err(|error| Failure::Usage(error.to_string()))?;
+    let none = |error| {
+        Failure::Usage(format!("no API server: {error}; set KUBECONFIG, or take objects from a folder with --objects"))
+    };
+    let client = kube::Client::try_default().await.map_err(none)?;
     let (sender, mut given) = watch::channel(Given::default());
     let reading = tokio::spawn(cluster::run(client, cluster::Watched::new(&args.node, args.sets), sender));
     let complete = matches!(timeout(WITHIN, given.wait_for(|given| given.complete)).await, Ok(Ok(_)));
