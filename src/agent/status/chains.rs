@@ -28,17 +28,29 @@ pub(super) fn entries(facts: &Facts<'_>, before: &[ChainEntry], now: &str) -> Ve
         let was_conditions = was.map_or(&[][..], |was| &was.conditions);
         let switches = switches(chain, facts);
         let conditions = conditions::list(aspects(chain, &switches, facts), was_conditions, generation, now);
-        ChainEntry {
+        let entry = ChainEntry {
             namespace: key.namespace.clone(),
             name: key.name.clone(),
             details: ChainDetails { switches: bare(switches), flows: flows(chain, facts), omitted_ports: None },
             observed_generation: generation,
             conditions,
-        }
+        };
+        // Or each change of another object would be a write of this one, too.
+        was.filter(|was| lasting(was) == lasting(&entry)).cloned().unwrap_or(entry)
     };
     let mut entries: Vec<ChainEntry> = facts.desired.chains.iter().map(entry).collect();
     entries.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
     entries
+}
+
+/// A chain without what comes and goes with the traffic, and with time.
+pub(super) fn lasting(entry: &ChainEntry) -> ChainEntry {
+    let mut entry = entry.clone();
+    if let Some(flows) = entry.details.flows.as_mut() {
+        flows.last_verified = None;
+        flows.learned = None;
+    }
+    entry
 }
 
 /// Takes ports out of the lists so that all fit: chains that are ready say their ports last.

@@ -154,12 +154,7 @@ pub fn differs(one: &NodeStatus, other: &NodeStatus) -> bool {
 fn lasting(status: &NodeStatus) -> impl PartialEq {
     let NodeStatus { conditions, agent, switch, summary, interfaces, chains, conflicts, problems, omitted, sample: _ } =
         status;
-    let mut chains = chains.clone();
-    for flows in chains.iter_mut().filter_map(|chain| chain.details.flows.as_mut()) {
-        flows.last_verified = None;
-        // Addresses come and go with the traffic.
-        flows.learned = None;
-    }
+    let chains: Vec<ChainEntry> = chains.iter().map(chains::lasting).collect();
     ((conditions, agent, switch, summary), (interfaces, chains, conflicts, problems, omitted))
 }
 

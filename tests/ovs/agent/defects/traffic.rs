@@ -146,10 +146,10 @@ fn d26_a_chain_learns_so_many_addresses_and_no_more() {
     lab.receive("pf0vf3", &frame(ONE, OTHER));
     lab.until("an address is learned", || lab.flows().iter().any(|flow| flow.contains(&format!("dl_dst={ONE} "))));
     lab.note_frames(&["pf0vf7"]);
-    for _ in 0..3 {
+    for round in 1..=3 {
         scan("pf0vf6");
+        lab.until_frames("pf0vf7", round * 90);
     }
-    lab.until_frames("pf0vf7", 270);
     assert!(lab.flows().len() <= before + most + 1);
 }
 
