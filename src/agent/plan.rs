@@ -143,7 +143,7 @@ pub fn plan(desired: &Desired, observed: &Observed, settings: &Settings) -> Plan
     let switches = chains(desired, &view, &mut plan);
     plan.wanted = flows::flows(&switches);
     if let Some(Some(there)) = observed.flows.get(&settings.bridge) {
-        (plan.flows, plan.conflicts) = flow_changes(&plan, there, desired, &numbers(observed, settings));
+        (plan.flows, plan.conflicts) = flow_changes(&plan, there, desired, &|| numbers(observed, settings));
     }
     plan
 }

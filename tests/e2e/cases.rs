@@ -67,7 +67,7 @@ fn compare_form(case: &Case, said: &Value) -> Result<(), String> {
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn every_shared_case() {
     let lab = lab();
     let mut repositories = Repositories::default();

@@ -123,7 +123,7 @@ fn tells(report: &Value, site: &str, destination: &str, kind: &str, name: &str) 
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn what_dyff_sees_differ_is_in_the_report() {
     let copy = TempDir::new().unwrap();
     let (mut compared, mut objects, mut missing) = (0, 0, Vec::new());

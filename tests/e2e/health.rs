@@ -25,7 +25,7 @@ fn wrong(lab: &Lab, settings: &Path, case: &Case) -> Option<String> {
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn every_case_in_the_lua_of_argo_cd() {
     let lab = lab();
     let settings = root().join("plugin/kustomize/argocd-cm.yaml");
@@ -90,19 +90,19 @@ fn through_the_states(group: &str, kind: &str) {
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn conditions_in_the_controller() {
     through_the_states("svc.dpu.nvidia.com", "DPUService");
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn one_word_in_the_controller() {
     through_the_states("provisioning.dpu.nvidia.com", "BFB");
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn counts_in_the_controller() {
     through_the_states("provisioning.dpu.nvidia.com", "DPUSet");
 }

@@ -43,7 +43,7 @@ fn as_set(objects: &[Value]) -> BTreeSet<String> {
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn argo_cd_has_the_objects_that_the_program_prints() {
     let lab = lab();
     let repository = lab.repository("own-sites");
@@ -70,7 +70,7 @@ fn argo_cd_has_the_objects_that_the_program_prints() {
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn the_plugin_is_chosen_by_its_whole_name() {
     let lab = lab();
     let repository = small(lab, "by-name");
@@ -89,7 +89,7 @@ fn the_plugin_is_chosen_by_its_whole_name() {
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn the_form_shows_the_parameters() {
     let lab = lab();
     let repository = small(lab, "parameters");
@@ -109,7 +109,7 @@ fn the_form_shows_the_parameters() {
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn the_annotation_narrows_what_is_handed_over() {
     const PATHS: &str = "argocd.argoproj.io/manifest-generate-paths";
     let lab = lab();
@@ -141,7 +141,7 @@ fn the_annotation_narrows_what_is_handed_over() {
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn an_error_is_shown_as_the_program_says_it() {
     let lab = lab();
     let repository = small(lab, "errors");
@@ -167,7 +167,7 @@ fn an_error_is_shown_as_the_program_says_it() {
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn links_out_of_the_repository_are_refused() {
     let lab = lab();
     let repository = small(lab, "links");
@@ -214,7 +214,7 @@ fn wait_dead(lab: &'static Lab, pids: &[String]) {
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn a_plugin_that_takes_too_long_is_killed() {
     let lab = lab();
     let repository = small(lab, "deadline");
@@ -230,7 +230,7 @@ fn a_plugin_that_takes_too_long_is_killed() {
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn a_plugin_nobody_waits_for_is_killed() {
     let lab = lab();
     let repository = small(lab, "cancelled");

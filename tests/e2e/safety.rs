@@ -33,7 +33,7 @@ fn application(lab: &'static Lab, name: &str, repository: &Repository, to: &str)
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn an_emptied_destination_is_refused_and_nothing_pruned() {
     let lab = lab();
     let repository = repository(lab, "expected", "  expect: {green: {ConfigMap: 1}}\n");
@@ -91,7 +91,7 @@ fn without_its_flavor(lab: &'static Lab, name: &str, version: &str) -> (Applicat
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn a_guarded_object_waits_for_a_person() {
     if shared("crds").is_none() {
         return;
@@ -113,7 +113,7 @@ fn a_guarded_object_waits_for_a_person() {
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn a_guarded_object_stays_with_an_older_argo_cd() {
     if shared("crds").is_none() {
         return;
@@ -130,7 +130,7 @@ fn a_guarded_object_stays_with_an_older_argo_cd() {
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn what_a_controller_writes_stays_and_is_no_difference() {
     if shared("crds").is_none() {
         return;

@@ -31,7 +31,7 @@ fn mtu(lab: &Lab, site: &str) -> Option<String> {
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn one_set_for_two_sites_each_in_its_fence() {
     let lab = lab();
     let repository = repository(lab);

@@ -165,7 +165,7 @@ fn of_dpu_cluster(lab: &Lab) -> BTreeSet<String> {
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn a_site_from_git_to_both_clusters() {
     if shared("crds").is_none() {
         return;

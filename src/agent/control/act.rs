@@ -86,15 +86,11 @@ impl Control {
         }
     }
 
-    /// Ports that wait until their object is held.
-    fn is_unheld(&self, owner: &str) -> bool {
-        let is = |step: &Step| matches!(step, Step::Hold(key) if key.to_string() == owner);
-        self.steps.iter().any(is)
-    }
-
     fn change_ports(&mut self, now: Duration, effects: &mut Vec<Effect>) -> bool {
+        // Their ports wait until they are held.
+        let unheld: BTreeSet<String> = self.steps.iter().filter_map(held_by).collect();
         let may = |change: &&PortChange| {
-            let held = !matches!(change, PortChange::Create { port, .. } if self.is_unheld(&port.owner));
+            let held = !matches!(change, PortChange::Create { port, .. } if unheld.contains(&port.owner));
             held && !self.refused_ports.contains_key(port_of(change))
         };
         let mut changes: Vec<PortChange> = self.plan.ports.iter().filter(may).cloned().collect();
@@ -196,6 +192,14 @@ impl Control {
             effects.push(Effect::Tell(self.happening("Conflict", note)));
         }
         self.told = conflicts;
+    }
+}
+
+/// The owner of ports whose object has to be held first.
+fn held_by(step: &Step) -> Option<String> {
+    match step {
+        Step::Hold(key) => Some(key.to_string()),
+        Step::LetGo(..) | Step::Release(_) => None,
     }
 }
 

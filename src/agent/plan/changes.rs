@@ -2,6 +2,7 @@
 //!
 //! In: flows that must be there, flows that are. Out: [`FlowChange`]s, and flows of others that are in the way.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{FlowChange, Found, Plan};
@@ -17,7 +18,7 @@ pub(super) fn flow_changes(
     plan: &Plan,
     there: &[Flow],
     desired: &Desired,
-    numbers: &BTreeSet<u32>,
+    numbers: &dyn Fn() -> BTreeSet<u32>,
 ) -> (Vec<FlowChange>, BTreeMap<u64, Flow>) {
     let place = |flow: &Flow| (flow.table, flow.priority, flow.matches.clone());
     let wanted = &*plan.wanted;
@@ -28,6 +29,8 @@ pub(super) fn flow_changes(
     let foreign: BTreeMap<_, &Flow> = foreign.into_iter().map(|flow| (place(flow), flow)).collect();
     let wanted_at: BTreeMap<_, &Flow> = wanted.iter().map(|flow| (place(flow), flow)).collect();
     let learners = flows::learners(wanted);
+    // Only a chain that nobody can read asks for them.
+    let numbers = LazyCell::new(numbers);
     let mut kept = BTreeSet::new();
     for flow in ours {
         match wanted_at.get(&place(flow)) {

@@ -43,7 +43,7 @@ fn repairs(port: &str, card: &Card) {
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn an_api_server_that_forgets_or_is_away_costs_no_flow() {
     let card = start("away", 9120);
     card.start_agent(&[]);
@@ -117,7 +117,7 @@ fn an_api_server_that_forgets_or_is_away_costs_no_flow() {
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn a_token_that_is_replaced_on_disk_is_used() {
     let card = start("token", 9130);
     // What a token is bound to ends it when it goes.

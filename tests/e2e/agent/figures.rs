@@ -8,7 +8,7 @@ const INTERFACES: u32 = 256;
 const CHAINS: u32 = 50;
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn memory_of_a_full_card() {
     let card = Card::start("figures", 9140, Chains::Ours);
     card.start_agent(&[]);

@@ -38,7 +38,7 @@ fn events(card: &Card) -> Vec<Value> {
 
 /// Everything that the agent may do happens here, and nothing that it may not.
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn a_card_programs_itself_and_says_so() {
     let Some(crds) = crds_of("dpf-v26.8-nightly") else { return };
     let card = Card::start("life", 9100, Chains::Ours);

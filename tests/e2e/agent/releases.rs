@@ -30,7 +30,7 @@ fn rests(card: &Card) {
 }
 
 #[test]
-#[ignore = "make e2e"]
+#[ignore = "needs the programs and the network of the lab: make e2e"]
 fn what_a_crd_keeps_is_noticed_while_the_agent_runs() {
     let Some(_) = crds_of("dpf-v24.10") else { return };
     let card = Card::start("releases", 9110, Chains::Of("dpf-v24.10"));
