@@ -9,11 +9,13 @@
 
 mod changes;
 mod found;
+mod patches;
 mod ports;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::changes::is_ours_flow;
+pub use self::patches::broken;
 pub use self::ports::owner;
 
 use self::changes::{flow_changes, numbers};
@@ -40,6 +42,8 @@ pub struct Plan {
     pub conflicts: BTreeMap<u64, Flow>,
     /// Marked ports that stay although nothing asks for them: uplinks.
     pub kept: BTreeSet<String>,
+    /// What links patches of ours anew of which the switch says that they lead nowhere, although all is there.
+    pub relink: Vec<PortChange>,
     /// The flows that must be there in the end, those that are there already too. Sorted.
     pub wanted: Vec<Flow>,
 }
@@ -124,7 +128,7 @@ impl Plan {
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ports.is_empty() && self.flows.is_empty()
+        self.ports.is_empty() && self.flows.is_empty() && self.relink.is_empty()
     }
 }
 
@@ -141,6 +145,7 @@ pub fn plan(desired: &Desired, observed: &Observed, settings: &Settings) -> Plan
         plan.interfaces.insert(one.interface.id.clone(), found);
     }
     let switches = chains(desired, &view, &mut plan);
+    plan.relink = patches::relink(desired, observed, settings);
     plan.wanted = flows::flows(&switches);
     if let Some(Some(there)) = observed.flows.get(&settings.bridge) {
         (plan.flows, plan.conflicts) = flow_changes(&plan, there, desired, &|| numbers(observed, settings));

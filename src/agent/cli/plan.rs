@@ -148,7 +148,7 @@ fn problems(plan: &Plan) -> Vec<(String, String, String)> {
 }
 
 fn as_text(plan: &Plan) -> String {
-    let mut lines: Vec<String> = plan.ports.iter().map(port_line).collect();
+    let mut lines: Vec<String> = plan.ports.iter().chain(&plan.relink).map(port_line).collect();
     lines.extend(plan.flows.iter().map(flow_line));
     if plan.is_empty() {
         lines.push("nothing to change".to_owned());
@@ -162,7 +162,7 @@ fn as_text(plan: &Plan) -> String {
 fn as_json(plan: &Plan) -> Value {
     let problem = |(place, reason, message): (String, String, String)| json!({"place": place, "reason": reason, "message": message});
     json!({
-        "ports": plan.ports.iter().map(port_json).collect::<Vec<_>>(),
+        "ports": plan.ports.iter().chain(&plan.relink).map(port_json).collect::<Vec<_>>(),
         "flows": plan.flows.iter().map(flow_json).collect::<Vec<_>>(),
         "kept": plan.kept,
         "conflicts": plan.conflicts.values().map(ToString::to_string).collect::<Vec<_>>(),

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{ACTS_WITHIN, Bridge, Control, Effect, GRACE, PORTS_WITHIN, Settled, cookie_of, port_of};
+use super::{ACTS_WITHIN, Bridge, Control, Effect, GRACE, PORTS_WITHIN, RELINKS, Settled, cookie_of, port_of};
 use crate::agent::crd::node::Conflict;
 use crate::agent::observed::System;
 use crate::agent::openflow::FlowMod;
@@ -28,6 +28,9 @@ impl Control {
         }
         let audit = now >= self.audited + self.audit;
         if self.bridge == Bridge::Open && (self.stale || audit) {
+            if audit {
+                self.relinks.forget();
+            }
             if audit && !(self.refused_ports.is_empty() && self.refused_flows.is_empty()) {
                 // Nobody says when the switch would take it: when a table has room again, for one.
                 self.forget_refusals();
@@ -46,6 +49,7 @@ impl Control {
         // Where ports only have to go, the flows need nothing of that: they do not wait for the last of many.
         let flows_first = self.plan.ports.iter().all(|change| matches!(change, PortChange::Remove { .. }));
         let asked = self.wait_for_acting(now)
+            || self.relink(now, effects)
             || flows_first && self.change_flows(now, effects)
             || self.change_ports(now, effects)
             || !flows_first && self.change_flows(now, effects);
@@ -151,6 +155,32 @@ impl Control {
         self.asked_flows = changes;
         self.busy = true;
         effects.push(Effect::Replace(mods));
+        true
+    }
+
+    /// What the switch says of a patch is not said on before the patch was linked anew. First of all: the next thing that it acts on
+    /// makes it forget what it said.
+    fn relink(&mut self, now: Duration, effects: &mut Vec<Effect>) -> bool {
+        let changes = &self.plan.relink;
+        let System { next_cfg, cur_cfg, .. } = self.observed.system;
+        if changes.is_empty() {
+            self.relinks.forget();
+            return false;
+        }
+        let ports = changes.iter().map(|change| port_of(change).to_owned()).collect();
+        if cur_cfg < next_cfg || self.relinks.count(&ports) >= RELINKS {
+            return false;
+        }
+        if let Err(at) = self.relinks.ask(&ports, now) {
+            self.wake_at(at);
+            return false;
+        }
+        let asked = ops::transaction(changes, &self.observed);
+        // They are the switch's own fault, and nobody's drift.
+        self.asked_ports.clear();
+        self.asked_owners.clone_from(&asked.ports);
+        self.busy = true;
+        effects.push(Effect::Transact(asked));
         true
     }
 

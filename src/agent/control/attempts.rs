@@ -35,6 +35,11 @@ impl<T: PartialEq + Clone> Attempts<T> {
         Ok(())
     }
 
+    /// How often in a row this was asked.
+    pub(super) fn count(&self, what: &T) -> u32 {
+        if self.last.as_ref() == Some(what) { self.count } else { 0 }
+    }
+
     /// What was asked is done, or the one who was asked is another.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
@@ -53,6 +58,7 @@ mod tests {
         assert_eq!(attempts.ask(&1, at(1)), Err(at(100)));
         assert_eq!(attempts.ask(&1, at(100)), Ok(()));
         assert_eq!(attempts.ask(&1, at(200)), Err(at(300)));
+        assert_eq!((attempts.count(&1), attempts.count(&2)), (2, 0));
         assert_eq!(attempts.ask(&2, at(201)), Ok(()));
         attempts.forget();
         assert_eq!(attempts.ask(&2, at(202)), Ok(()));

@@ -39,6 +39,8 @@ const ACTS_WITHIN: Duration = Duration::from_secs(2);
 /// How long before further ports are asked for: ovs-vswitchd is not to see both at once. One that takes longer is no better off
 /// without them.
 const PORTS_WITHIN: Duration = Duration::from_secs(30);
+/// How often patches are linked anew of which the switch says that they lead nowhere, before that is believed.
+const RELINKS: u32 = 4;
 /// How long a connection may be away before the status says so: a restart is shorter.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -148,6 +150,7 @@ pub struct Control {
     asked_flows: Vec<FlowChange>,
     port_attempts: Attempts<Vec<PortChange>>,
     flow_attempts: Attempts<Vec<FlowChange>>,
+    relinks: Attempts<Vec<String>>,
     /// What the switch refuses, by port and by cookie.
     refused_ports: BTreeMap<String, Problem>,
     refused_flows: BTreeMap<u64, Problem>,
@@ -202,6 +205,7 @@ impl Control {
             asked_flows: Vec::new(),
             port_attempts: Attempts::default(),
             flow_attempts: Attempts::default(),
+            relinks: Attempts::default(),
             refused_ports: BTreeMap::new(),
             refused_flows: BTreeMap::new(),
             singly: false,

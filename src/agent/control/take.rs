@@ -119,6 +119,7 @@ impl Control {
                         let name = port_of(one).to_owned();
                         self.refused_ports.insert(name, Problem::new("Error", refusal.message));
                     }
+                    ([], _) => {}
                     (_, true) => self.singly = true,
                     _ => {}
                 }

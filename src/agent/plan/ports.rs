@@ -173,12 +173,12 @@ fn unlike(name: &str, port: &Port, interface: &observed::Interface) -> Option<Pr
 }
 
 /// Numbers of ports that are in use or asked for.
-struct Numbers {
+pub(super) struct Numbers {
     taken: BTreeMap<String, BTreeSet<u32>>,
 }
 
 impl Numbers {
-    fn of(observed: &Observed) -> Self {
+    pub(super) fn of(observed: &Observed) -> Self {
         let mut taken: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
         for (name, interface) in &observed.interfaces {
             let Some(port) = observed.ports.get(name) else { continue };
@@ -192,7 +192,7 @@ impl Numbers {
     }
 
     /// The same for the same name, as far as it is free.
-    fn free(&mut self, bridge: &str, name: &str) -> u32 {
+    pub(super) fn free(&mut self, bridge: &str, name: &str) -> u32 {
         let taken = self.taken.entry(bridge.to_owned()).or_default();
         let start = hash::fnv32(name.as_bytes()) % NUMBERS;
         let candidates = (0..NUMBERS).map(|step| FIRST_NUMBER + (start + step) % NUMBERS);

@@ -428,6 +428,58 @@ fn what_nobody_can_read_any_more_keeps_what_it_has() {
 }
 
 #[test]
+fn a_patch_is_judged_by_its_rows() {
+    let snapshot = Snapshot { interfaces: vec![patch("far")], ..Snapshot::default() };
+    let mut there = switch(&["br-sfc", "br-x"]);
+    let plan = converge(&snapshot, &mut there);
+    let near = plan.interfaces["ns/far"].as_ref().unwrap().port.clone();
+    let far = there.interfaces[&near].options["peer"].clone();
+    let said = |change: &dyn Fn(&mut Observed)| {
+        let mut there = there.clone();
+        there.interfaces.get_mut(&near).unwrap().error = Some("No usable peer".to_owned());
+        change(&mut there);
+        let plan = super::plan(&desired(&snapshot, &settings()), &there, &settings());
+        (broken(&there, &near).map(|why| why.replace(&far, "FAR")), plan.relink.len())
+    };
+    let broken = |why: &str| (Some(why.to_owned()), 0);
+    let of_far = |there: &mut Observed| there.interfaces.get_mut(&far).unwrap().clone();
+    let set = |there: &mut Observed, one: observed::Interface| drop(there.interfaces.insert(far.clone(), one));
+    assert_eq!(said(&|_| ()), (None, 1));
+    assert_eq!(said(&|there| there.interfaces.get_mut(&near).unwrap().error = None), (None, 0));
+    assert_eq!(said(&|there| there.interfaces.get_mut(&near).unwrap().error = Some(String::new())), (None, 0));
+    assert_eq!(said(&|there| there.interfaces.get_mut(&near).unwrap().ofport = None), (None, 0));
+    assert_eq!(
+        said(&|there| drop(there.interfaces.remove(&far))),
+        broken("there is no port `FAR`, which is its other end")
+    );
+    let kind = |there: &mut Observed| {
+        let one = of_far(there);
+        set(there, observed::Interface { kind: "dpdk".to_owned(), ..one });
+    };
+    assert_eq!(said(&kind), broken("`FAR`, which is its other end, is no patch"));
+    let back = |there: &mut Observed| {
+        let one = of_far(there);
+        set(there, observed::Interface { options: [("peer".to_owned(), "y".to_owned())].into(), ..one });
+    };
+    assert_eq!(said(&back), broken("`FAR`, which is its other end, leads to `y`"));
+    let number = |there: &mut Observed| {
+        let one = of_far(there);
+        set(there, observed::Interface { ofport: Some(-1), ..one });
+    };
+    assert_eq!(said(&number), broken("the switch cannot make `FAR`, which is its other end"));
+    let datapath = |there: &mut Observed| there.bridges.get_mut("br-x").unwrap().datapath_type = "netdev".to_owned();
+    let why = "`FAR`, which is its other end, is on `br-x` of the datapath `netdev`, and `br-sfc` is of `system`";
+    assert_eq!(said(&datapath), broken(why));
+    // Somebody else's is theirs to mend.
+    let foreign = |there: &mut Observed| {
+        there.interfaces.get_mut(&near).unwrap().external_ids.clear();
+        there.ports.get_mut(&near).unwrap().external_ids.clear();
+    };
+    assert_eq!(said(&foreign), (None, 0));
+    assert_eq!(super::broken(&there, "br-sfc"), None);
+}
+
+#[test]
 fn uplinks_of_ours_stay_unless_told() {
     let snapshot = Snapshot { interfaces: vec![physical("p1"), vf(1)], ..Snapshot::default() };
     let mut there = switch(&["br-sfc"]);

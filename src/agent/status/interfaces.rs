@@ -11,7 +11,7 @@ use crate::agent::crd::details::{InterfaceDetails, Link, MOST, Mtu, PortStatus};
 use crate::agent::crd::node::InterfaceEntry;
 use crate::agent::desired::{self, Desired, Place, Placed, Problem};
 use crate::agent::observed::{self, Observed};
-use crate::agent::plan::Found;
+use crate::agent::plan::{self, Found};
 
 /// DPF's condition: what is asked for is in the switch's database.
 pub const RECONCILED: &str = "ServiceInterfaceReconciled";
@@ -158,18 +158,20 @@ fn port_up(placed: &Placed, found: Option<&Result<Found, Problem>>, facts: &Fact
     let Some((name, row)) = row(placed, facts) else {
         return Aspect::unknown(PORT_UP, Problem::new("NoPort", "there is no port to look at"));
     };
-    match down(name, row) {
+    match facts.observed.ok().and_then(|observed| down(name, row, observed)) {
         Some(problem) => Aspect::fails(PORT_UP, problem),
         None => Aspect::holds(PORT_UP, format!("the link of `{name}` is up")),
     }
 }
 
 /// Why a port carries nothing.
-pub(super) fn down(name: &str, row: &observed::Interface) -> Option<Problem> {
+fn down(name: &str, row: &observed::Interface, observed: &Observed) -> Option<Problem> {
+    if let Some(why) = plan::broken(observed, name) {
+        return Some(Problem::new("PeerMissing", format!("the port `{name}`: {why}")));
+    }
     if let Some(error) = row.error.as_deref().filter(|error| !error.is_empty()) {
-        let peer = row.kind == "patch";
         let reason = match error.contains("No such device") {
-            _ if peer => "PeerMissing",
+            _ if row.kind == "patch" => "PeerMissing",
             true => "DeviceMissing",
             false => "DeviceError",
         };
@@ -191,7 +193,7 @@ pub(super) fn down(name: &str, row: &observed::Interface) -> Option<Problem> {
 
 /// Why the port of this name carries nothing.
 pub(super) fn down_by_name(name: &str, observed: &Observed) -> Option<Problem> {
-    observed.interfaces.get(name).and_then(|row| down(name, row))
+    observed.interfaces.get(name).and_then(|row| down(name, row, observed))
 }
 
 fn mtu_applied(placed: &Placed, facts: &Facts<'_>) -> Option<Aspect> {

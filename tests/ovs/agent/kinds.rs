@@ -254,12 +254,15 @@ fn a_change_of_kind_or_of_device_takes_the_old_rows_away() {
     ];
     let agent = lab.agent();
     for (kind, block, port) in specs {
+        let far =
+            ["peerBridge", "externalBridge"].iter().find_map(|key| block[key].as_str()).unwrap_or_default().to_owned();
         lab.put("x", &[of(kind, block)]);
         let flow = format!("priority=40,in_port={port} actions=output:pf0vf9");
         lab.until("the flows lead to it", || lab.flows().len() == 2 && lab.named_flows().contains(&flow));
-        lab.until("the rows of before are gone", || {
-            let (chains, others) = (lab.ports("br-sfc"), lab.ports("br-ex").len() + lab.ports("br-ovn").len());
-            chains.len() == 2 && others == usize::from(["patch", "ovn"].contains(&kind))
+        lab.until("its rows are the only ones", || {
+            let on = |bridge: &str| (bridge.to_owned(), lab.ports(bridge).len());
+            let there = |bridge: &str| (bridge.to_owned(), usize::from(far == bridge));
+            lab.ports("br-sfc").len() == 2 && ["br-ex", "br-ovn"].map(on) == ["br-ex", "br-ovn"].map(there)
         });
         lab.until_condition("Ready", "True/Success");
     }
@@ -272,6 +275,78 @@ fn a_change_of_kind_or_of_device_takes_the_old_rows_away() {
     lab.switch.ofctl("del-flows", "br-sfc", &[]);
     let _agent = lab.agent();
     lab.until("the same switch", || lab.rows() == rows && lab.named_flows() == flows);
+}
+
+/// ovs-vswitchd says of a patch that it leads nowhere where the other end went away and came back while it was writing that down,
+/// and says nothing of one that leads nowhere once it has acted on something else.
+#[test]
+fn a_patch_is_ready_when_it_leads_somewhere() {
+    let lab = Lab::start(&["br-sfc", "br-ex"]);
+    lab.switch.ofctl("add-flow", "br-ex", &["actions=LOCAL"]);
+    let patch = of("patch", json!({"peerBridge": "br-ex", "peerPatchName": "a"}));
+    let with = |more: &[Value]| lab.put("all", &[&[vf(9), chain("c", &[&["x", "vf9"]])], more].concat());
+    with(std::slice::from_ref(&patch));
+    let _agent = lab.agent();
+    lab.until_condition("Ready", "True/Success");
+    let looked_up = |of: &[&str]| lab.switch.vsctl(&[&["--no-wait", "get"], of].concat()).trim().to_owned();
+    let error = || looked_up(&["interface", "p_brsfc_to_a", "error"]);
+    let rows = lab.rows();
+    for _ in 0..5 {
+        lab.switch.vsctl(&["--no-wait", "set", "interface", "p_brsfc_to_a", "error=missing"]);
+        lab.until("it is taken back", || error() == "[]");
+        lab.until_condition("Ready", "True/Success");
+        lab.until("it leads there", || lab.traced("pf0vf9", "") == "br-ex");
+        assert_eq!(lab.rows(), rows);
+    }
+    // A patch leads to bridges of its own datapath only.
+    with(&[]);
+    lab.until("the patch is gone", || lab.ports("br-ex").is_empty());
+    lab.switch.vsctl(&["set", "bridge", "br-ex", "datapath_type=netdev"]);
+    with(&[patch]);
+    let (is, why) = ("False/PeerMissing", "is on `br-ex` of the datapath `netdev`");
+    let says_why = || lab.node()["status"]["interfaces"].to_string().contains(why);
+    lab.until_condition_of("interfaces", "x", "Ready", is);
+    lab.until_condition_of("chains", "c", "Ready", is);
+    lab.until("it says why", says_why);
+    lab.switch.vsctl(&["set", "bridge", "br-ex", "external_ids:some=thing"]);
+    let asked = || looked_up(&["open_vswitch", ".", "next_cfg"]);
+    let before = asked();
+    sleep(Duration::from_secs(1));
+    assert_eq!((lab.condition_of("interfaces", "x", "Ready"), says_why()), (is.to_owned(), true));
+    assert_eq!(asked(), before, "nothing can be done about it");
+}
+
+/// Somebody else moves the other end in one go: ovs-vswitchd leads the patch to where it was, and says at its next change that
+/// there is no other end.
+#[test]
+fn a_patch_that_the_switch_has_lost_is_linked_anew() {
+    let lab = Lab::start(&["br-sfc", "br-ex", "br-ovn"]);
+    for bridge in ["br-ex", "br-ovn"] {
+        lab.switch.ofctl("add-flow", bridge, &["actions=LOCAL"]);
+    }
+    lab.put("all", &[vf(9), chain("c", &[&["x", "vf9"]])]);
+    let move_to = |bridge: &str| lab.put("x", &[of("patch", json!({"peerBridge": bridge, "peerPatchName": "a"}))]);
+    move_to("br-ex");
+    let agent = lab.agent();
+    lab.until_condition("Ready", "True/Success");
+    drop(agent);
+    lab.switch.signal_vswitchd("STOP");
+    let marks = "external_ids:dpu-agent=ns/x";
+    let id = "external_ids:dpf-id=ns/x";
+    lab.switch.vsctl(&["--no-wait", "del-port", "br-ex", "a"]);
+    let interface = ["set", "interface", "a", "type=patch", "options:peer=p_brsfc_to_a", marks, id];
+    lab.switch.vsctl(
+        &[&["--no-wait", "add-port", "br-ovn", "a", "--", "set", "port", "a", marks, "--"][..], &interface].concat(),
+    );
+    lab.switch.signal_vswitchd("CONT");
+    let leads_to = |port: &str| lab.traced("pf0vf9", "") == port;
+    lab.until("it leads to where it was", || leads_to("br-ex"));
+    lab.switch.vsctl(&["set", "bridge", "br-ex", "external_ids:some=thing"]);
+    lab.until("it leads nowhere", || leads_to("drop"));
+    move_to("br-ovn");
+    let _agent = lab.agent();
+    lab.until("it leads to where it is", || leads_to("br-ovn"));
+    lab.until_condition("Ready", "True/Success");
 }
 
 #[test]
