@@ -97,7 +97,13 @@ impl Lab {
         self.switch.vsctl(&["get", table, row, column]).trim().to_owned()
     }
 
-    /// The message of a condition of a chain or an interface.
+    /// Until the message of a condition of a chain or an interface has these parts: the reason may be the same for something else
+    /// that was so for a moment.
+    fn until_message_of(&self, list: &str, name: &str, kind: &str, parts: &[&str]) {
+        let message = || self.message_of(list, name, kind);
+        self.until(&format!("{kind} of {name} says {parts:?}"), || parts.iter().all(|part| message().contains(part)));
+    }
+
     fn message_of(&self, list: &str, name: &str, kind: &str) -> String {
         let node = self.node();
         let entries = node["status"][list].as_array().cloned().unwrap_or_default();

@@ -86,8 +86,8 @@ fn d07_a_port_that_cannot_be_opened_is_named_and_in_no_flow() {
     lab.until_condition_of("interfaces", "p0", "PortUp", "False/DeviceError");
     lab.until_condition_of("chains", "c", "PortsResolved", "False/DeviceError");
     assert_eq!(lab.ofport("p0"), "-1");
-    assert!(lab.message_of("interfaces", "p0", "PortUp").contains("p0"));
-    assert_eq!(lab.flows(), [""; 0]);
+    lab.until_message_of("interfaces", "p0", "PortUp", &["p0"]);
+    lab.until_flows(0);
     drop(agent);
     let _agent = lab.agent();
     lab.until_condition("Ready", "True/Success");
