@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use dpu_render::agent::openflow::connection::{Connection, PortEvents, Times};
+use dpu_render::agent::unixctl;
 use tempfile::TempDir;
 
 /// Both daemons. They end with this value, and with the test's thread whatever happens to it.
@@ -136,6 +137,12 @@ impl Switch {
     /// `ovs-appctl` to ovs-vswitchd.
     pub(crate) fn appctl(&self, arguments: &[&str]) -> String {
         said(Command::new("ovs-appctl").arg("-t").arg(self.path("v.ctl")).args(arguments))
+    }
+
+    /// Frames that come in at a made-up device, without a process for each call.
+    pub(crate) fn receive(&self, port: &str, frames: &[String]) {
+        let arguments: Vec<&str> = std::iter::once(port).chain(frames.iter().map(String::as_str)).collect();
+        unixctl::call(&self.path("v.ctl"), "netdev-dummy/receive", &arguments).unwrap();
     }
 
     /// `ovs-ofctl VERB` on a bridge.
