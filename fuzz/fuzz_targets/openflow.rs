@@ -41,9 +41,14 @@ fn asking() -> Session {
     session.receive(&HELLO).and_then(|_| session.receive(&BARRIER)).expect("a switch may begin like this");
     let changes = vec![FlowMod::DeleteCookie { cookie: 1, mask: 1 }, FlowMod::Add(Flow::default())];
     let filter = FlowFilter::default();
-    for request in
-        [Request::Flows(filter), Request::Ports, Request::PortStatistics(None), Request::Bundle(changes), Request::Echo]
-    {
+    for request in [
+        Request::Flows(filter),
+        Request::Ports,
+        Request::PortStatistics(None),
+        Request::Bundle(changes),
+        Request::Echo,
+        Request::Watch,
+    ] {
         session.ask(request).expect("it is short");
     }
     session

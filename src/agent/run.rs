@@ -244,6 +244,7 @@ impl Runner {
                     Input::BridgeOpened
                 }
                 BridgeEvent::Ports(numbers) => Input::Ports(numbers),
+                BridgeEvent::FlowsChanged => Input::FlowsChanged,
                 BridgeEvent::Closed(error) => {
                     self.connection = None;
                     Input::BridgeClosed(error)

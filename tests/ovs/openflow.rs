@@ -197,6 +197,43 @@ async fn until_async(mut holds: impl AsyncFnMut() -> bool) {
 }
 
 #[tokio::test]
+async fn what_others_do_to_flows_is_told_and_nothing_else() {
+    let switch = two_ports();
+    let (connection, _events) = switch.connect("br-sfc").await;
+    let mut changes = connection.watch_flows().await.unwrap();
+    let ours = flow(0, 20, Match::in_port(1), vec![Action::Output(2)]);
+    let learns = Learn { idle_timeout: 1, ..learn(1, 64) };
+    let learner = flow(0, 20, Match::in_port(2), vec![Action::Learn(learns), Action::Output(1)]);
+    connection.replace(adds(&[ours.clone(), learner])).await.unwrap();
+    connection.replace(vec![FlowMod::ModifyStrict(Flow { actions: vec![], ..ours.clone() })]).await.unwrap();
+    connection.replace(vec![FlowMod::DeleteStrict(ours)]).await.unwrap();
+    let packet = "in_port(2),eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),eth_type(0x1234)";
+    switch.appctl(&["netdev-dummy/receive", "pf0hpf", packet]);
+    until_async(async || read(&connection).await.len() == 2).await;
+    // Learned, and forgotten.
+    until_async(async || read(&connection).await.len() == 1).await;
+    let quiet = tokio::time::timeout(Duration::from_millis(100), changes.next()).await;
+    assert!(quiet.is_err(), "that is the switch's own doing, or ours");
+    let theirs = "cookie=9,priority=1,in_port=1,actions=drop";
+    for (verb, what) in [
+        ("add-flow", theirs),
+        ("mod-flows", "in_port=1,actions=output:2"),
+        ("add-flow", "cookie=9,priority=1,in_port=1,actions=in_port"),
+        ("--strict del-flows", "priority=1,in_port=1"),
+        ("del-flows", ""),
+    ] {
+        let arguments: Vec<&str> = verb.split(' ').chain([what]).filter(|part| !part.is_empty()).collect();
+        let (options, verb): (Vec<&str>, Vec<&str>) = arguments.iter().partition(|part| part.starts_with("--"));
+        switch.ofctl(verb[0], "br-sfc", &[&verb[1..], &options].concat());
+        let told = tokio::time::timeout(Duration::from_secs(10), changes.next()).await;
+        assert_eq!(told, Ok(Some(())), "{verb:?}");
+    }
+    assert_eq!(read(&connection).await, []);
+    drop(connection);
+    assert_eq!(changes.next().await, None);
+}
+
+#[tokio::test]
 async fn a_delete_by_cookie_takes_what_was_learned_along() {
     let switch = two_ports();
     let (connection, _events) = switch.connect("br-sfc").await;

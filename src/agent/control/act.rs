@@ -5,7 +5,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{ACTS_WITHIN, Bridge, Control, Effect, GRACE, PORTS_WITHIN, RELINKS, Settled, cookie_of, port_of};
+use super::{
+    ACTS_WITHIN, Bridge, Control, Effect, FLOWS_AFTER, GRACE, PORTS_WITHIN, RELINKS, Settled, cookie_of, port_of,
+};
 use crate::agent::crd::node::Conflict;
 use crate::agent::observed::System;
 use crate::agent::openflow::FlowMod;
@@ -27,6 +29,12 @@ impl Control {
             return;
         }
         let audit = now >= self.audited + self.audit;
+        if self.changed_by_others && self.bridge == Bridge::Open {
+            match self.audited + FLOWS_AFTER {
+                soon if now < soon => self.wake_at(soon),
+                _ => self.stale = true,
+            }
+        }
         if self.bridge == Bridge::Open && (self.stale || audit) {
             if audit {
                 self.relinks.forget();
@@ -37,6 +45,7 @@ impl Control {
                 self.settled = None;
             }
             self.busy = true;
+            self.changed_by_others = false;
             effects.push(Effect::ReadFlows);
             return;
         }

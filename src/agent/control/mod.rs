@@ -39,6 +39,8 @@ const ACTS_WITHIN: Duration = Duration::from_secs(2);
 /// How long before further ports are asked for: ovs-vswitchd is not to see both at once. One that takes longer is no better off
 /// without them.
 const PORTS_WITHIN: Duration = Duration::from_secs(30);
+/// How soon after they were read the flows are read again because somebody else changes them: many do it over and over.
+const FLOWS_AFTER: Duration = Duration::from_millis(200);
 /// How often patches are linked anew of which the switch says that they lead nowhere, before that is believed.
 const RELINKS: u32 = 4;
 /// How long a connection may be away before the status says so: a restart is shorter.
@@ -53,6 +55,8 @@ pub enum Input {
     Database(Database),
     /// The bridge's ports, by number.
     Ports(Numbers),
+    /// Somebody else has changed the bridge's flows.
+    FlowsChanged,
     /// The bridge can be asked; its flows are not known.
     BridgeOpened,
     /// The bridge cannot be asked, and its flows are gone, perhaps.
@@ -142,6 +146,8 @@ pub struct Control {
     read: Read,
     /// The flows have to be read before anything is said of them.
     stale: bool,
+    /// Somebody else has changed them since they were read.
+    changed_by_others: bool,
     plan: Plan,
     /// An answer is awaited.
     busy: bool,
@@ -198,6 +204,7 @@ impl Control {
             observed: Observed::default(),
             read: Read::default(),
             stale: true,
+            changed_by_others: false,
             plan: Plan::default(),
             busy: false,
             asked_ports: Vec::new(),
@@ -247,6 +254,7 @@ impl Control {
         match input {
             Input::Given(given) => self.take_given(now, given),
             Input::Database(database) => self.take_database(now, database),
+            Input::FlowsChanged => self.changed_by_others = true,
             Input::Ports(numbers) => self.take_ports(numbers),
             Input::BridgeOpened => {
                 self.bridge = Bridge::Open;

@@ -1,6 +1,6 @@
 //! A connection to a bridge's management socket, `<rundir>/<bridge>.mgmt`.
 //!
-//! In: a path, and requests. Out: answers, and port events. Touches that socket and the timer. EDGE.
+//! In: a path, and requests. Out: answers, port events, and word of flows that others change. Touches that socket and the timer. EDGE.
 //! It does not reconnect: its end is how a restart of ovs-vswitchd is noticed, and then the flows are gone.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::session::{Event, Fatal, Refused, Reply, Request, RequestId, Session};
@@ -74,6 +74,7 @@ struct Command {
 #[derive(Clone, Debug)]
 pub struct Connection {
     commands: mpsc::Sender<Command>,
+    flows_changed: watch::Receiver<u64>,
     times: Times,
     features: Features,
 }
@@ -100,6 +101,19 @@ impl PortEvents {
     }
 }
 
+/// Tells when somebody else has changed the flows.
+#[derive(Debug)]
+pub struct FlowsChanged {
+    changes: watch::Receiver<u64>,
+}
+
+impl FlowsChanged {
+    /// Waits for the next change; `None` at once when the connection ends.
+    pub async fn next(&mut self) -> Option<()> {
+        self.changes.changed().await.ok()
+    }
+}
+
 impl Connection {
     /// Connects, and waits until the switch is ready. Needs a tokio runtime with I/O and time.
     ///
@@ -121,8 +135,9 @@ impl Connection {
             timeout(times.handshake, opening).await.unwrap_or(Err(Error::TimedOut(times.handshake)))?;
         let (commands, receiver) = mpsc::channel(64);
         let (sender, events) = mpsc::unbounded_channel();
-        tokio::spawn(serve(wire, receiver, sender));
-        Ok((Self { commands, times, features }, PortEvents { events }))
+        let (changes, flows_changed) = watch::channel(0);
+        tokio::spawn(serve(wire, receiver, sender, changes));
+        Ok((Self { commands, flows_changed, times, features }, PortEvents { events }))
     }
 
     /// What the switch is.
@@ -148,6 +163,16 @@ impl Connection {
             }
             _ => Err(Error::Closed),
         }
+    }
+
+    /// Asks to be told when somebody else changes the flows. What is told is not what changed, nor how often: many changes may be one
+    /// word, and what the switch learns, and forgets by itself, is none.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where the switch cannot do that. Else as [`Error`] says.
+    pub async fn watch_flows(&self) -> Result<FlowsChanged, Error> {
+        self.ask(Request::Watch).await?;
+        Ok(FlowsChanged { changes: self.flows_changed.clone() })
     }
 
     /// Makes these changes in order, all or none, in one bundle. When it returns they are in effect.
@@ -271,7 +296,12 @@ impl Waiting {
 }
 
 /// Runs until the switch, or everybody who asks, is gone.
-async fn serve(mut wire: Wire, mut commands: mpsc::Receiver<Command>, ports: mpsc::UnboundedSender<PortEvent>) {
+async fn serve(
+    mut wire: Wire,
+    mut commands: mpsc::Receiver<Command>,
+    ports: mpsc::UnboundedSender<PortEvent>,
+    flows: watch::Sender<u64>,
+) {
     let times = wire.times;
     let mut waiting = Waiting::default();
     let mut probed = false;
@@ -287,6 +317,7 @@ async fn serve(mut wire: Wire, mut commands: mpsc::Receiver<Command>, ports: mps
                         match event {
                             Event::Port(reason, port) => drop(ports.send(PortEvent { reason, port })),
                             Event::Answered(id, answer) => waiting.answer(id, answer.map_err(Error::from)),
+                            Event::FlowsChanged => flows.send_modify(|count| *count = count.wrapping_add(1)),
                             Event::Ready(_) => {}
                         }
                     }

@@ -38,6 +38,8 @@ pub enum Message {
     Ports(Vec<PortDescription>, bool),
     /// Counters of ports, and whether more follow.
     PortStatistics(Vec<PortStatistics>, bool),
+    /// Flows that changed, and whether more follow.
+    FlowUpdates(Vec<FlowUpdate>, bool),
     /// Anything else, by its type.
     Other(u8),
 }
@@ -67,6 +69,38 @@ pub struct FlowEntry {
     pub flow: Flow,
     /// What went through it.
     pub counters: FlowCounters,
+}
+
+/// What became of a flow, or of being told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FlowUpdate {
+    /// It came, or changed.
+    Put {
+        /// Seconds without a packet after which it goes; 0: never.
+        idle_timeout: u16,
+    },
+    /// It went.
+    Removed {
+        /// Because its time had come.
+        timed_out: bool,
+    },
+    /// There was more to tell than could be sent; from here on it is told again.
+    Resumed,
+    /// What this connection did itself, and the rest.
+    Other,
+}
+
+impl FlowUpdate {
+    /// Whether somebody has changed the flows. What goes without packets is learned from packets, and goes like that.
+    #[must_use]
+    pub fn is_a_change(self) -> bool {
+        match self {
+            Self::Put { idle_timeout } => idle_timeout == 0,
+            Self::Removed { timed_out } => !timed_out,
+            Self::Resumed => true,
+            Self::Other => false,
+        }
+    }
 }
 
 /// What happened to a port.
@@ -193,6 +227,7 @@ fn multipart_reply(mut body: Cursor<'_>) -> Result<Message, Malformed> {
     Ok(match kind {
         multipart::FLOW => Message::Flows(every(body, flow_entry)?, more),
         multipart::PORT_DESC => Message::Ports(every(body, port_description)?, more),
+        multipart::FLOW_MONITOR => Message::FlowUpdates(every(body, flow_update)?, more),
         multipart::PORT_STATS => Message::PortStatistics(every(body, port_statistics)?, more),
         _ => Message::Other(kind::MULTIPART_REPLY),
     })
@@ -228,6 +263,19 @@ fn flow_entry(body: &mut Cursor<'_>) -> Result<FlowEntry, Malformed> {
             age_ms: u64::from(seconds) * 1000 + u64::from(nanoseconds / 1_000_000),
         },
     })
+}
+
+fn flow_update(body: &mut Cursor<'_>) -> Result<FlowUpdate, Malformed> {
+    let mut update = body.sized("flow update", 0, 8)?;
+    update.take(2)?;
+    let event = update.u16()?;
+    if !(1..=3).contains(&event) {
+        return Ok(if event == 6 { FlowUpdate::Resumed } else { FlowUpdate::Other });
+    }
+    update.take(1)?;
+    let (reason, idle_timeout) = (update.u8()?, update.u16()?);
+    // 0: no packet for too long; 1: too old.
+    Ok(if event == 2 { FlowUpdate::Removed { timed_out: reason <= 1 } } else { FlowUpdate::Put { idle_timeout } })
 }
 
 fn port_description(body: &mut Cursor<'_>) -> Result<PortDescription, Malformed> {

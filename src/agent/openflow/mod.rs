@@ -18,7 +18,7 @@ mod wire;
 
 pub use error::SwitchError;
 pub use framing::{Frame, Framing};
-pub use message::{Features, FlowEntry, Hello, Message, PortDescription, PortReason, PortStatistics};
+pub use message::{Features, FlowEntry, FlowUpdate, Hello, Message, PortDescription, PortReason, PortStatistics};
 pub use request::{FlowFilter, FlowMod, TooLong};
 pub use wire::Malformed;
 

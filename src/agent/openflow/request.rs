@@ -34,6 +34,7 @@ pub(super) mod multipart {
     pub(in super::super) const FLOW: u16 = 1;
     pub(in super::super) const PORT_STATS: u16 = 4;
     pub(in super::super) const PORT_DESC: u16 = 13;
+    pub(in super::super) const FLOW_MONITOR: u16 = 16;
 }
 
 /// `OFPBCT_*`: requests; the reply is one more.
@@ -174,6 +175,23 @@ pub(super) fn flows(xid: u32, filter: FlowFilter) -> Vec<u8> {
         out.put_zeros(4);
         out.put_u64(filter.cookie);
         out.put_u64(filter.mask);
+        oxm::put_match(out, &Match::default());
+    })
+}
+
+/// To be told of flows that come, go and change from now on, without their actions; of what this connection does, only that it did.
+pub(super) fn flow_monitor(xid: u32) -> Vec<u8> {
+    const ADDED: u16 = 1 << 1;
+    const REMOVED: u16 = 1 << 2;
+    const MODIFIED: u16 = 1 << 3;
+    const ADD_MONITOR: u8 = 0;
+    multipart(xid, multipart::FLOW_MONITOR, |out| {
+        out.put_u32(1);
+        out.put_u32(ANY);
+        out.put_u32(ANY);
+        out.put_u16(ADDED | REMOVED | MODIFIED);
+        out.put_u8(ANY_TABLE);
+        out.put_u8(ADD_MONITOR);
         oxm::put_match(out, &Match::default());
     })
 }

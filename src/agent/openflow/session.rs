@@ -1,15 +1,15 @@
 //! One conversation with a switch, without the socket.
 //!
 //! In: bytes of the switch, and requests. Out: bytes for the switch, and [`Event`]s: the switch is ready, a request is answered or refused, a
-//! port changed. PURE; `connection` moves the bytes and keeps the time.
+//! port changed, somebody else changed flows. PURE; `connection` moves the bytes and keeps the time.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::request::{self, BundleControl};
 use super::{
-    Features, FlowEntry, FlowFilter, FlowMod, Frame, Framing, Malformed, Message, PortDescription, PortReason,
-    PortStatistics, SwitchError, TooLong,
+    Features, FlowEntry, FlowFilter, FlowMod, FlowUpdate, Frame, Framing, Malformed, Message, PortDescription,
+    PortReason, PortStatistics, SwitchError, TooLong,
 };
 
 /// More entries of one answer are refused: a switch of a card holds far fewer flows.
@@ -28,6 +28,8 @@ pub enum Request {
     Bundle(Vec<FlowMod>),
     /// That everything before has happened.
     Barrier,
+    /// To be told when somebody else changes its flows.
+    Watch,
     /// Its ports.
     Ports,
     /// Counters of one port, or of all.
@@ -45,7 +47,7 @@ pub enum Reply {
     Ports(Vec<PortDescription>),
     /// To `PortStatistics`.
     PortStatistics(Vec<PortStatistics>),
-    /// To `Bundle`, `Barrier` and `Echo`.
+    /// To `Bundle`, `Watch`, `Barrier` and `Echo`.
     Done,
 }
 
@@ -107,6 +109,8 @@ pub enum Event {
     Answered(RequestId, Result<Reply, Refused>),
     /// A port came, went or changed.
     Port(PortReason, PortDescription),
+    /// Somebody else has changed flows.
+    FlowsChanged,
 }
 
 #[derive(Debug)]
@@ -189,6 +193,7 @@ impl Session {
                 request::port_statistics(first, ofport),
                 Pending::Collecting { asked: "to read counters", so_far: Reply::PortStatistics(Vec::new()) },
             ),
+            Request::Watch => (request::flow_monitor(first), Pending::Simple { asked: "to be told of its flows" }),
             Request::Barrier => (request::barrier(first), Pending::Simple { asked: "a barrier" }),
             Request::Echo => (request::echo_request(first), Pending::Simple { asked: "an echo" }),
             Request::Bundle(changes) => {
@@ -244,6 +249,11 @@ impl Session {
                 Ok(ready)
             }
             (_, Message::PortStatus(reason, port)) => Ok(Some(Event::Port(reason, port))),
+            // What is told unasked has no number.
+            (_, Message::FlowUpdates(updates, _)) if xid == 0 => {
+                let changed = updates.into_iter().any(FlowUpdate::is_a_change);
+                Ok(changed.then_some(Event::FlowsChanged))
+            }
             (_, message) => self.answer(xid, message),
         }
     }
@@ -274,7 +284,9 @@ impl Session {
             (Pending::Collecting { asked, .. } | Pending::Simple { asked }, Message::Error(error)) => {
                 Err(Refused { asked: (*asked).to_owned(), errors: vec![(None, (*asked).to_owned(), error)] })
             }
-            (Pending::Simple { .. }, Message::Barrier | Message::EchoReply) => Ok(Reply::Done),
+            (Pending::Simple { .. }, Message::Barrier | Message::EchoReply | Message::FlowUpdates(_, false)) => {
+                Ok(Reply::Done)
+            }
             (Pending::Collecting { so_far, .. }, message) => match collect(so_far, message)? {
                 true => return Ok(None),
                 false => Ok(std::mem::replace(so_far, Reply::Done)),

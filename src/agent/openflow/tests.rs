@@ -308,6 +308,41 @@ fn a_change_that_no_message_holds_is_refused_before_anything_is_sent() {
     assert!(session.take_outgoing().is_empty());
 }
 
+/// Read by `ovs-ofctl ofp-print` as `id=1 flags=add,delete,modify`.
+#[test]
+fn who_asks_to_be_told_of_flows_hears_of_those_that_others_change() {
+    let mut session = ready();
+    let watching = session.ask(Request::Watch).unwrap();
+    let sent = session.take_outgoing();
+    let asked = "00100000 00000000 00000001 ffffffff ffffffff 000eff00 0001000400000000";
+    assert_eq!((&sent[..4], &sent[8..]), (&hex("05120028")[..], &hex(asked)[..]));
+    let xid = u32::from_be_bytes(sent[4..8].try_into().unwrap());
+    let mut told =
+        |xid: u32, updates: &str| session.receive(&frame(19, xid, &hex(&format!("0010000000000000{updates}"))));
+    assert_eq!(told(xid, "").unwrap(), [Event::Answered(watching, Ok(Reply::Done))]);
+    let of = |event: u16, reason: u8, idle: u16| {
+        let fields = format!("{event:04x} 00 {reason:02x} {idle:04x} 0000 0028 00000000 0000000000000007");
+        format!("0020 {fields} 0001000400000000")
+    };
+    // What happened, why, and how long the flow stays without packets.
+    let changes = [of(1, 0, 0), of(3, 0, 0), of(2, 2, 10), of(2, 3, 0), "0008 0006 00000000".to_owned()];
+    for change in &changes {
+        assert_eq!(told(0, change).unwrap(), [Event::FlowsChanged], "{change}");
+    }
+    let nothing = [of(1, 0, 10), of(3, 0, 10), of(2, 0, 10), of(2, 1, 0), "0008 0004 00000009".to_owned()];
+    for update in
+        nothing.iter().chain(&["0008 0005 00000000".to_owned(), "0010 0063 00000000 0000000000000000".to_owned()])
+    {
+        assert_eq!(told(0, update).unwrap(), [], "{update}");
+    }
+    assert_eq!(told(0, &[&nothing[..], &changes[2..3]].concat().concat()).unwrap(), [Event::FlowsChanged]);
+    assert_eq!(told(77, &changes[0]).unwrap(), [], "nobody asked");
+    for cut in ["0008 0001 00000000", "0004 0001", "0028 0001 00 00 0000"] {
+        let malformed = told(0, cut);
+        assert_eq!(malformed.is_err(), cut != "0008 0001 00000000", "{cut}: {malformed:?}");
+    }
+}
+
 fn any_vlan() -> impl Strategy<Value = VlanMatch> {
     prop_oneof![Just(VlanMatch::Untagged), (0_u16..4096).prop_map(VlanMatch::Tagged)]
 }

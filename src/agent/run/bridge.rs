@@ -19,6 +19,8 @@ pub(super) enum BridgeEvent {
     Opened(Connection),
     /// These are its ports.
     Ports(Numbers),
+    /// Somebody else has changed its flows.
+    FlowsChanged,
     /// It is not; why.
     Closed(String),
 }
@@ -65,11 +67,30 @@ async fn serve(
         Ok(numbers) => numbers,
         Err(_) => return Ok(()),
     };
+    // One that cannot tell is asked now and then.
+    let mut flows = connection.watch_flows().await.ok();
     let tell = async |event| events.send(event).await.map_err(|_| Unheard);
     // The ports first: what they are is known whenever flows are planned.
     tell(BridgeEvent::Ports(numbers.clone())).await?;
     tell(BridgeEvent::Opened(connection)).await?;
-    while let Some(event) = ports.next().await {
+    loop {
+        let changed = async {
+            match &mut flows {
+                Some(flows) => flows.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        let event = tokio::select! {
+            event = ports.next() => event,
+            changed = changed => match changed {
+                Some(()) => {
+                    tell(BridgeEvent::FlowsChanged).await?;
+                    continue;
+                }
+                None => None,
+            },
+        };
+        let Some(event) = event else { return Ok(()) };
         let mut changed = take(&mut numbers, event);
         while let Some(Some(event)) = ports.next().now_or_never() {
             changed |= take(&mut numbers, event);
@@ -78,7 +99,6 @@ async fn serve(
             tell(BridgeEvent::Ports(numbers.clone())).await?;
         }
     }
-    Ok(())
 }
 
 async fn numbers(connection: &Connection) -> Result<Numbers, Error> {

@@ -65,6 +65,33 @@ fn drift_is_repaired_and_told() {
     lab.until("and told", || log().contains("DriftRepaired: 2 flows"));
 }
 
+/// Long before the flows are read without a reason.
+#[test]
+fn flows_that_others_change_are_put_right_at_once() {
+    let lab = one_chain(&["br-sfc"]);
+    let _agent = lab.agent();
+    lab.until_condition("Ready", "True/Success");
+    let flows = lab.flows();
+    let number = lab.ofport("pf0vf1");
+    for (verb, what) in [
+        ("del-flows", String::new()),
+        ("mod-flows", format!("in_port={number},actions=drop")),
+        ("add-flow", format!("cookie=0xd9a6000000000007,in_port={number},priority=9,actions=drop")),
+        ("add-flow", format!("cookie={},in_port={number},priority=40,actions=drop", cookie_of(&flows[0]))),
+    ] {
+        let arguments: Vec<&str> = [what.as_str()].into_iter().filter(|what| !what.is_empty()).collect();
+        lab.switch.ofctl(verb, "br-sfc", &arguments);
+        lab.until(&format!("{verb} {what} is undone"), || lab.flows() == flows);
+    }
+    lab.until_condition("Ready", "True/Success");
+    let log = std::fs::read_to_string(lab.switch.path("agent.log")).unwrap();
+    assert!(log.contains("DriftRepaired: 2 flows"), "{log}");
+}
+
+fn cookie_of(flow: &str) -> &str {
+    flow.strip_prefix("cookie=").and_then(|flow| flow.split(',').next()).unwrap()
+}
+
 #[test]
 fn told_to_end_it_ends_and_leaves_the_flows() {
     let lab = one_chain(&["br-sfc"]);
