@@ -308,6 +308,25 @@ fn a_change_that_no_message_holds_is_refused_before_anything_is_sent() {
     assert!(session.take_outgoing().is_empty());
 }
 
+/// Somebody adds a flow, adds one that goes without packets, changes the first; we add one; somebody deletes all.
+#[test]
+fn what_the_daemon_tells_of_flows_is_told_on_where_others_did_it() {
+    let one =
+        |fields: &str, port: u8| format!("{fields} 00000000 0000000000000000 0001000c 80000004 0000000{port} 00000000");
+    let told = |update: &str| frame(19, 0, &hex(&format!("0010000000000000 {update}")));
+    let (added, fades) = (one("0028 0001 0000 0000 0000 8000", 1), one("0028 0001 0000 0007 0000 8000", 2));
+    let changed = one("0028 0003 0000 0000 0000 8000", 1);
+    let gone = [
+        one("0028 0002 0002 0007 0000 8000", 2),
+        one("0028 0002 0002 0000 0000 8000", 1),
+        "0020 0002 0002 0000 0000 0028 00000000 0000000000000007 0001000400000000".to_owned(),
+    ];
+    let updates = [&added, &fades, &changed, "0008000400000009", &gone.concat()];
+    let mut session = ready();
+    let events = updates.map(|update| session.receive(&told(update)).unwrap().len());
+    assert_eq!(events, [1, 0, 1, 0, 1]);
+}
+
 /// Read by `ovs-ofctl ofp-print` as `id=1 flags=add,delete,modify`.
 #[test]
 fn who_asks_to_be_told_of_flows_hears_of_those_that_others_change() {
