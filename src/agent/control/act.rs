@@ -5,9 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{
-    ACTS_WITHIN, Bridge, Control, Effect, FLOWS_AFTER, GRACE, PORTS_WITHIN, RELINKS, Settled, cookie_of, port_of,
-};
+use super::{ACTS_WITHIN, Bridge, Control, Effect, FLOWS_AFTER, GRACE, RELINKS, Settled, cookie_of, port_of};
 use crate::agent::crd::node::Conflict;
 use crate::agent::observed::System;
 use crate::agent::openflow::FlowMod;
@@ -114,11 +112,8 @@ impl Control {
             return false;
         }
         // A port that goes has to be gone before one of its name is made on another bridge: where ovs-vswitchd (3.1) sees both at
-        // once, it leads a patch nowhere.
-        if let Some((_, since)) = self.acts
-            && now < since + PORTS_WITHIN
-        {
-            self.wake_at(since + PORTS_WITHIN);
+        // once, it leads a patch nowhere. However long that takes, it makes nothing meanwhile.
+        if self.acts.is_some() {
             return false;
         }
         if let Err(at) = self.port_attempts.ask(&changes, now) {
@@ -136,7 +131,9 @@ impl Control {
     /// Ports have their numbers once ovs-vswitchd has acted; then the flows are planned.
     fn wait_for_acting(&mut self, now: Duration) -> bool {
         let Some((next, since)) = self.acts else { return false };
-        if self.observed.system.cur_cfg >= next {
+        // A database that began anew counts from the beginning.
+        let System { next_cfg, cur_cfg, .. } = self.observed.system;
+        if cur_cfg >= next.min(next_cfg) {
             self.acts = None;
             return false;
         }
@@ -194,7 +191,7 @@ impl Control {
     }
 
     fn settle(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        if self.wake.is_none() {
+        if self.wake.is_none() && self.acts.is_none() {
             self.port_attempts.forget();
             self.flow_attempts.forget();
             let there = |name: &&String| self.observed.ports.contains_key(*name);

@@ -36,9 +36,6 @@ use super::writer::finalizers::Step;
 
 /// How long ovs-vswitchd may take to act on the database before the flows go on without it.
 const ACTS_WITHIN: Duration = Duration::from_secs(2);
-/// How long before further ports are asked for: ovs-vswitchd is not to see both at once. One that takes longer is no better off
-/// without them.
-const PORTS_WITHIN: Duration = Duration::from_secs(30);
 /// How soon after they were read the flows are read again because somebody else changes them: many do it over and over.
 const FLOWS_AFTER: Duration = Duration::from_millis(200);
 /// How often patches are linked anew of which the switch says that they lead nowhere, before that is believed.

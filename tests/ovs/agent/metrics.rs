@@ -159,10 +159,13 @@ fn packets_are_counted_at_once_and_never_fewer() {
     assert_eq!(figures(address)[packets], 3.0);
     lab.switch.appctl(&["netdev-dummy/receive", "p0", packet]);
     lab.until("one more", || figures(address)[packets] == 4.0);
-    // What somebody takes away shows before the agent has looked.
+    // What somebody takes away is put back, and counts from nothing.
     lab.switch.ofctl("del-flows", "br-sfc", &[]);
-    until_figure(&lab, address, r#"dpu_agent_chain_flows{chain="c",namespace="ns",state="installed"}"#, 0.0);
+    until_figure(&lab, address, r#"dpu_agent_drift_repaired_total{kind="flow"}"#, 2.0);
+    until_figure(&lab, address, r#"dpu_agent_chain_flows{chain="c",namespace="ns",state="installed"}"#, 2.0);
     assert_eq!(figures(address)[packets], 4.0);
+    lab.switch.appctl(&["netdev-dummy/receive", "p0", packet]);
+    lab.until("one more", || figures(address)[packets] == 5.0);
 }
 
 #[test]
