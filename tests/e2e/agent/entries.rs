@@ -1,9 +1,12 @@
 //! The entries of a `NodeServiceInterfaces`, with the kinds of the release that has them.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::audit::requests;
 use super::card::{Card, Chains, NAMESPACE, NODE, chain, condition, crds_of};
 
 fn entry(number: u32, terminating: bool) -> Value {
@@ -42,6 +45,34 @@ fn until_told(card: &Card, number: u32, kind: &str, expected: &str) {
     card.until_is(&format!("{kind} of entry {number}"), &expected.to_owned(), || told(card, number, kind));
 }
 
+/// Another controller says something of the first entry, beside what the agent says.
+fn another_says(card: &Card) {
+    let time = "2026-01-01T00:00:00Z";
+    let other = json!({"type": "Other", "status": "True", "reason": "Fine", "message": "", "lastTransitionTime": time});
+    let mut object = entries(&[]);
+    object.as_object_mut().unwrap().remove("spec");
+    object["status"] = json!({"interfaceStatuses": [{"name": "agents_vf1", "conditions": [other]}]});
+    let file = card.places.scratch.join("other.json");
+    fs::write(&file, object.to_string()).unwrap();
+    let file = format!("--filename={}", file.display());
+    card.kubectl().run(&["apply", "--server-side", "--subresource=status", "--field-manager=other", &file]);
+}
+
+/// What the CRD keeps of what the agent says is what it meant to say: it does not say it again and again.
+fn rests(card: &Card) {
+    let patches = || requests(card).iter().filter(|one| one.verb == "patch" && !one.uri.contains("dpunode")).count();
+    let look = || (card.versions(), patches());
+    let mut before = look();
+    card.until("it is at rest", || {
+        // Longer than it waits between two looks at what the CRDs keep.
+        std::thread::sleep(Duration::from_secs(3));
+        let now = look();
+        let same = now == before;
+        before = now;
+        if same { Ok(()) } else { Err(format!("{before:?}")) }
+    });
+}
+
 /// The flows without those of these ports.
 fn without(flows: &BTreeSet<String>, port: &str) -> BTreeSet<String> {
     flows.iter().filter(|flow| !flow.contains(port)).cloned().collect()
@@ -69,6 +100,10 @@ fn entries_of_a_node_are_wired_told_and_released() {
         status(&card)["interfaceStatuses"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
     assert_eq!(names, [1, 2, 3, 4].map(|number| json!(format!("agents_vf{number}"))));
 
+    another_says(&card);
+    card.until_is("the condition of the other is kept", &"True/Fine".to_owned(), || told(&card, 1, "Other"));
+    rests(&card);
+
     // It goes in two phases: as long as it is marked its chain is without it, its port is away, and its owner is told so.
     let mut list = [entry(1, false), entry(2, true), entry(3, false), entry(4, false)].to_vec();
     card.kubectl().apply(&[entries(&list)]);
@@ -85,6 +120,7 @@ fn entries_of_a_node_are_wired_told_and_released() {
         until_told(&card, number, "Ready", "True/Success");
         assert_eq!(told(&card, number, "ResourceReleased"), "");
     }
+    assert_eq!(told(&card, 1, "Other"), "True/Fine");
     // Its owner takes it out, and has one of that name again later.
     list.remove(1);
     card.kubectl().apply(&[entries(&list)]);
