@@ -141,12 +141,6 @@ async fn without_the_kinds_of_sets_there_is_none_and_everything_else_counts() {
         }),
     );
     until(&mut given, "found", |given| names(given) == ["p0", "up-w"] && given.problems.is_empty()).await;
-    // Whether there are Sets is not known to who may not look.
-    let server = Server::start().await;
-    server.state().refused.insert("servicechainsets".to_owned(), 403);
-    let mut given = watched(&server, true);
-    until(&mut given, "refused", |given| given.problems.contains_key("ServiceChainSet")).await;
-    assert!(!given.borrow().complete);
 }
 
 #[tokio::test]
