@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::audit::{granted, requests, used};
+use super::audit::{Request, granted, requests, used};
 use super::card::{Card, Chains, NAMESPACE, NODE, chain, condition, physical, vf};
 use crate::shared::shared;
 use crate::wait;
@@ -253,6 +253,23 @@ fn sets_that_cannot_be_read_take_nothing_away() {
     let whole = until_named(&card, 4);
     until_readiness(&card, "[+]objects ok\n");
     card.until_ready();
+
+    // An API server that begins says that it is not ready, and not that it has no such kind: an agent that begins at the same time
+    // would take every flow of a Set for one of none.
+    let missing = || {
+        let unserved = |one: &&Request| one.code == 404 && one.uri.contains("sets?");
+        requests(&card).iter().filter(unserved).count()
+    };
+    let before = missing();
+    assert!(before > 0, "it asked while there were none");
+    for _ in 0..3 {
+        card.stop_server();
+        card.restart_agent(&["--sets"]);
+        until_readiness(&card, "readyz check failed");
+        card.start_server();
+        until_readiness(&card, "readyz check passed");
+        assert_eq!((missing(), card.named_flows()), (before, whole.clone()));
+    }
 
     // The right goes while it works: what it read still counts, and plain objects go on.
     card.kubectl().run(&["delete", "clusterrolebindings", "dpu-agent-sets"]);
