@@ -1,6 +1,6 @@
 //! What `ServiceInterfaceSet`s and `ServiceChainSet`s make for one node, where no set controller runs. PURE.
 //!
-//! In: a Set as JSON, the name and the labels of the node. Out: the per-node object as JSON, if the Set selects the node. Mirrors
+//! In: a Set as JSON, the name and the labels of the node. Out: whether the Set selects the node; the per-node object as JSON. Mirrors
 //! `internal/servicechainset/controllers` of DPF v24.10.0-rc.6: names, labels (those of the template win), annotations of the Set
 //! itself, parents with the name of the node. Nothing has a `uid`, as no such object is in the cluster.
 
@@ -14,14 +14,12 @@ const KINDS: [(&str, &str, &str); 2] = [
     ("ServiceInterfaceSet", "ServiceInterface", "svc.dpu.nvidia.com/serviceinterfaceset"),
 ];
 
-/// The member of the Set on the node; `None` where it selects others, is going, or is no Set.
+/// The member of the Set on the node, if it selects it; `None` where it is going, or is no Set.
 #[must_use]
-pub fn member(set: &Value, kind: &str, node: &str, labels: &BTreeMap<String, String>) -> Option<Value> {
+pub fn member(set: &Value, kind: &str, node: &str) -> Option<Value> {
     let (_, member, label) = KINDS.iter().find(|(set, ..)| *set == kind)?;
     let meta = set.get("metadata")?;
-    if meta.get("deletionTimestamp").is_some_and(Value::is_string)
-        || !selects(set.pointer("/spec/nodeSelector"), labels)
-    {
+    if meta.get("deletionTimestamp").is_some_and(Value::is_string) {
         return None;
     }
     let text = |name: &str| meta.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -65,15 +63,23 @@ pub fn selects(selector: Option<&Value>, labels: &BTreeMap<String, String>) -> b
         && expressions.into_iter().flatten().all(|expression| holds(expression, labels).unwrap_or(false))
 }
 
+/// Whether a selector can be read. CRDs let any operator through, and values where none belong.
+#[must_use]
+pub fn is_selector(selector: Option<&Value>) -> bool {
+    let expressions = selector.and_then(|selector| selector.get("matchExpressions")).and_then(Value::as_array);
+    expressions.into_iter().flatten().all(|expression| holds(expression, &BTreeMap::new()).is_some())
+}
+
+/// `None` for what cannot be read.
 fn holds(expression: &Value, labels: &BTreeMap<String, String>) -> Option<bool> {
     let there = labels.get(expression.get("key")?.as_str()?);
     let values = expression.get("values").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let among = there.is_some_and(|there| values.iter().any(|value| value.as_str() == Some(there)));
-    match expression.get("operator")?.as_str()? {
-        "In" => Some(among),
-        "NotIn" => Some(!among),
-        "Exists" => Some(there.is_some()),
-        "DoesNotExist" => Some(there.is_none()),
+    match (expression.get("operator")?.as_str()?, values.is_empty()) {
+        ("In", false) => Some(among),
+        ("NotIn", false) => Some(!among),
+        ("Exists", true) => Some(there.is_some()),
+        ("DoesNotExist", true) => Some(there.is_none()),
         _ => None,
     }
 }
@@ -107,7 +113,7 @@ mod tests {
             },
             "spec": {"interfaceType": "vf", "node": "w", "vf": {"pfID": 0, "vfID": 2, "parentInterfaceRef": "p0-w"}},
         });
-        assert_eq!(member(&set, "ServiceInterfaceSet", "w", &labels(&[])), Some(expected));
+        assert_eq!(member(&set, "ServiceInterfaceSet", "w"), Some(expected));
     }
 
     #[test]
@@ -116,10 +122,10 @@ mod tests {
             "metadata": {"namespace": "ns", "name": "s"},
             "spec": {"template": {"spec": {"interfaceType": "service", "service": {"serviceID": "hbn"}}}},
         });
-        let made = member(&set, "ServiceInterfaceSet", "w", &labels(&[])).unwrap();
+        let made = member(&set, "ServiceInterfaceSet", "w").unwrap();
         assert_eq!(made.pointer("/metadata/labels/svc.dpu.nvidia.com~1service-id"), Some(&json!("hbn")));
         set["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-        assert_eq!(member(&set, "ServiceInterfaceSet", "w", &labels(&[])), None);
+        assert_eq!(member(&set, "ServiceInterfaceSet", "w"), None);
     }
 
     #[test]
@@ -137,10 +143,20 @@ mod tests {
             (expression("NotIn", "row", &["r1"]), true),
             (expression("Exists", "rack", &[]), true),
             (expression("DoesNotExist", "rack", &[]), false),
-            (expression("Gt", "rack", &["1"]), false),
         ] {
             assert_eq!(selects(Some(&selector), &node), selected, "{selector}");
+            assert!(is_selector(Some(&selector)), "{selector}");
         }
-        assert!(selects(None, &node));
+        assert!(selects(None, &node) && is_selector(None));
+        // The API server's own selectors have none of these.
+        for selector in [
+            expression("Gt", "rack", &["1"]),
+            expression("In", "rack", &[]),
+            expression("NotIn", "rack", &[]),
+            expression("Exists", "rack", &["r1"]),
+            json!({"matchExpressions": [{"operator": "Exists"}]}),
+        ] {
+            assert!(!selects(Some(&selector), &node) && !is_selector(Some(&selector)), "{selector}");
+        }
     }
 }

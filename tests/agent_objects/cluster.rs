@@ -118,6 +118,32 @@ async fn a_kind_of_a_later_release_is_found_when_it_appears() {
 }
 
 #[tokio::test]
+async fn without_the_kinds_of_sets_there_is_none_and_everything_else_counts() {
+    let server = Server::start().await;
+    unserved(&server, &["serviceinterfacesets", "servicechainsets"]);
+    server.put("serviceinterfaces", interface("p0", "w"));
+    server.put("nodes", json!({"metadata": {"name": "w"}}));
+    let mut given = watched(&server, true);
+    let missing = "the cluster has no ServiceChainSet: is its CRD installed?";
+    until(&mut given, "told, and the rest", |given| {
+        given.complete
+            && names(given) == ["p0"]
+            && given.problems.len() == 2
+            && given.problems.get("ServiceChainSet").is_some_and(|said| said == missing)
+    })
+    .await;
+    server.state().unserved.clear();
+    server.put(
+        "serviceinterfacesets",
+        json!({
+            "metadata": {"namespace": "ns", "name": "up"},
+            "spec": {"template": {"spec": {"interfaceType": "physical", "physical": {"interfaceName": "p1"}}}},
+        }),
+    );
+    until(&mut given, "found", |given| names(given) == ["p0", "up-w"] && given.problems.is_empty()).await;
+}
+
+#[tokio::test]
 async fn a_refusal_names_the_role() {
     let server = Server::start().await;
     server.state().refused.insert("pods".to_owned(), 403);

@@ -3,6 +3,8 @@
 mod audit;
 mod away;
 mod card;
+mod entries;
 mod figures;
 mod life;
 mod releases;
+mod sets;

@@ -4,7 +4,9 @@
 //!
 //! Lists, bookmarks, `410 Gone` and connections that end are the business of kube's watcher. What an API server that is away said
 //! before still counts. A kind that is not served (yet) is asked for again, less and less often; it is no problem where only some
-//! releases have it. Objects of other nodes are dropped as they come: no selector of these releases leaves them out.
+//! releases have it. Where it is a Set's it is one that stops nothing else: there is no such Set. A kind that may not be read is
+//! something else: what is on the switch may be a Set's. Objects of other nodes are dropped as they come: no selector of these
+//! releases leaves them out.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -217,17 +219,23 @@ impl State {
 
     fn failed(&mut self, name: KindName, error: &watcher::Error) -> bool {
         let status = status_of(error);
+        let mut first = false;
         let problem = match status.map_or(0, |status| status.code) {
             // Told by the list that follows.
             410 => return false,
             404 if name.kind == Kind::Entries => {
                 return self.known.insert(name.kind, true) == Some(false);
             }
-            404 => format!("the cluster has no {}: is its CRD installed?", name.name),
+            404 => {
+                // Without the kind there is no Set; everything else goes on.
+                first = matches!(name.kind, Kind::InterfaceSet | Kind::ChainSet)
+                    && self.known.insert(name.kind, true) == Some(false);
+                format!("the cluster has no {}: is its CRD installed?", name.name)
+            }
             403 => format!("the agent may not read {}: its ClusterRole lacks list and watch", name.plural),
             _ => status.map_or_else(|| causes(error), answered),
         };
-        self.problems.insert(name.kind, problem.clone()) != Some(problem)
+        self.problems.insert(name.kind, problem.clone()) != Some(problem) || first
     }
 
     fn given(&self) -> Given {

@@ -1,12 +1,13 @@
 //! Where the objects of the node come from.
 //!
 //! In: an API server ([`cluster`]) or a folder ([`folder`]). Out: [`Given`] in a channel that holds the latest. [`devices`] adds what the
-//! system says of its devices. `store` and `files` are PURE, the others are the EDGE.
+//! system says of its devices. `store`, `members` and `files` are PURE, the others are the EDGE.
 
 pub mod cluster;
 pub mod devices;
 pub mod files;
 pub mod folder;
+mod members;
 pub mod store;
 
 use std::collections::BTreeMap;

@@ -7,11 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::agent::api::{Chain, Interface, Key, Meta, Pod};
 use crate::agent::desired::Snapshot;
-use crate::agent::sets;
+
+use super::members::{Member, Set};
 
 /// A kind of object that is read.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -76,8 +77,7 @@ enum Kept {
     Chain(Chain),
     Entries(Vec<Interface>),
     Pod(Pod),
-    /// What the agent reads of a Set.
-    Set(Value),
+    Set(Set),
     Labels(BTreeMap<String, String>),
 }
 
@@ -94,6 +94,7 @@ impl Kept {
                 };
                 Self::Entries(now.into_iter().map(after).collect())
             }
+            (Self::Set(now), Some(Self::Set(before))) => Self::Set(now.after(before)),
             (now, _) => now,
         }
     }
@@ -195,7 +196,8 @@ impl Store {
             Kind::Chain => Kept::Chain(Chain::of(object).filter(|one| ours(&one.node))?),
             Kind::Entries => Kept::Entries(Some(Interface::of_node(object)).filter(|_| self.is_for_us(object))?),
             Kind::Pod => Kept::Pod(Pod::of(object).filter(|one| ours(&one.node))?),
-            Kind::InterfaceSet | Kind::ChainSet => Kept::Set(of_set(object)),
+            Kind::InterfaceSet => Kept::Set(Set::of::<Interface>(object)),
+            Kind::ChainSet => Kept::Set(Set::of::<Chain>(object)),
             Kind::Node => Kept::Labels(Meta::of(object).filter(|meta| meta.key.name == self.node)?.labels),
         };
         Some((key, kept))
@@ -227,18 +229,18 @@ impl Store {
                 Kept::Set(_) | Kept::Labels(_) => {}
             }
         }
-        let members: Vec<Interface> = self.members(Kind::InterfaceSet, "ServiceInterfaceSet", Interface::of);
+        let members: Vec<Interface> = self.members(Kind::InterfaceSet);
         let known = |snapshot: &Snapshot, key: &Key| snapshot.interfaces.iter().any(|one| one.meta.key == *key);
         let fresh: Vec<Interface> = members.into_iter().filter(|one| !known(&snapshot, &one.meta.key)).collect();
         snapshot.interfaces.extend(fresh);
-        let members: Vec<Chain> = self.members(Kind::ChainSet, "ServiceChainSet", Chain::of);
+        let members: Vec<Chain> = self.members(Kind::ChainSet);
         let known = |snapshot: &Snapshot, key: &Key| snapshot.chains.iter().any(|one| one.meta.key == *key);
         let fresh: Vec<Chain> = members.into_iter().filter(|one| !known(&snapshot, &one.meta.key)).collect();
         snapshot.chains.extend(fresh);
         snapshot
     }
 
-    fn members<T>(&self, kind: Kind, name: &str, read: impl Fn(&Value) -> Option<T>) -> Vec<T> {
+    fn members<T: Member>(&self, kind: Kind) -> Vec<T> {
         let none = BTreeMap::new();
         let labels = self.kept.get(&Kind::Node).and_then(|nodes| nodes.values().next());
         let labels = match labels {
@@ -248,24 +250,17 @@ impl Store {
             _ => &none,
         };
         let member = |kept: &Kept| match kept {
-            Kept::Set(set) => sets::member(set, name, &self.node, labels).as_ref().and_then(&read),
+            Kept::Set(set) => set.member(&self.node, labels),
             _ => None,
         };
         self.kept.get(&kind).into_iter().flat_map(BTreeMap::values).filter_map(member).collect()
     }
 }
 
-/// A Set without what changes and is not read: status, managed fields.
-fn of_set(object: &Value) -> Value {
-    let meta = |name: &str| object.pointer(&format!("/metadata/{name}")).cloned();
-    let names = ["name", "namespace", "generation", "annotations", "creationTimestamp", "deletionTimestamp"];
-    let metadata: serde_json::Map<String, Value> =
-        names.into_iter().filter_map(|name| Some((name.to_owned(), meta(name)?))).collect();
-    json!({"metadata": metadata, "spec": object.get("spec")})
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn interface(name: &str, node: &str, port: &str) -> Value {

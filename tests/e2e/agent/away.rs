@@ -94,7 +94,7 @@ fn an_api_server_that_forgets_or_is_away_costs_no_flow() {
     alive = kept(alive);
     // One that begins meanwhile knows of no object: it says so, and touches nothing.
     let flows = card.flows();
-    card.restart_agent();
+    card.restart_agent(&[]);
     card.until("it says that it knows nothing", || match card.said() {
         said if said.contains("ObjectsUnread: ") => Ok(()),
         said => Err(said),

@@ -2,6 +2,7 @@
 //! it ends with this value. EDGE of the tests.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use crate::cluster::{Cluster, Places, etcd};
 use crate::git::Repository;
 use crate::kubectl::Kubectl;
 use crate::plugin::rendered;
-use crate::process::{Running, answer, command, tails};
+use crate::process::{Running, answer, command, tails, try_answer};
 use crate::shared::shared;
 use crate::switch::Switch;
 use crate::wait;
@@ -196,9 +197,9 @@ impl Card {
     }
 
     /// Kills the agent, and starts it again as who it was.
-    pub(crate) fn restart_agent(&self) {
+    pub(crate) fn restart_agent(&self, more: &[&str]) {
         *self.agent.borrow_mut() = None;
-        self.start_agent_with(&self.places.folder("agent").join("kubeconfig"), &[]);
+        self.start_agent_with(&self.places.folder("agent").join("kubeconfig"), more);
     }
 
     pub(crate) fn start_agent_with(&self, config: &Path, more: &[&str]) {
@@ -231,6 +232,14 @@ impl Card {
         fs::read_to_string(self.log()).unwrap()
     }
 
+    /// What the agent that was started last answers over HTTP; why it does not yet.
+    pub(crate) fn asked(&self, path: &str) -> Result<String, String> {
+        let said = self.said();
+        let address = said.lines().rev().find_map(|line| line.strip_prefix("metrics and health at "));
+        let url = format!("{}{path}", address.ok_or("it does not listen")?);
+        try_answer(command(Path::new("curl"), &self.places.home()).args(["--silent", "--show-error", &url]))
+    }
+
     pub(crate) fn until(&self, what: &str, look: impl FnMut() -> Result<(), String>) {
         self.within(60, what, look);
     }
@@ -258,6 +267,12 @@ impl Card {
 
     pub(crate) fn until_flows(&self, count: usize) {
         self.until_is(&format!("{count} flows"), &count, || self.flows().len());
+    }
+
+    /// The same with the names of ports, whatever their numbers are.
+    pub(crate) fn named_flows(&self) -> BTreeSet<String> {
+        let text = self.switch.ofctl("dump-flows", "br-sfc", &["--no-stats", "--names"]);
+        text.lines().filter(|line| line.contains("actions=")).map(|line| line.trim().to_owned()).collect()
     }
 
     pub(crate) fn ports(&self) -> Vec<String> {
