@@ -63,12 +63,10 @@ async fn serve(
     mut ports: PortEvents,
     events: &mpsc::Sender<BridgeEvent>,
 ) -> Result<(), Unheard> {
-    let mut numbers = match numbers(&connection).await {
-        Ok(numbers) => numbers,
-        Err(_) => return Ok(()),
-    };
-    // One that cannot tell is asked now and then.
-    let mut flows = connection.watch_flows().await.ok();
+    // Both are asked at once: a switch that begins takes its time for each answer. One that cannot tell of flows is asked for them
+    // now and then.
+    let (numbers, flows) = tokio::join!(numbers(&connection), connection.watch_flows());
+    let (Ok(mut numbers), mut flows) = (numbers, flows.ok()) else { return Ok(()) };
     let tell = async |event| events.send(event).await.map_err(|_| Unheard);
     // The ports first: what they are is known whenever flows are planned.
     tell(BridgeEvent::Ports(numbers.clone())).await?;
