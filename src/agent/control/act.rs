@@ -27,8 +27,10 @@ impl Control {
             return;
         }
         let audit = now >= self.audited + self.audit;
+        // What others change says nothing of what the switch refuses, which an audit asks for again however often they do.
+        let of_ours = self.stale || audit;
         if self.changed_by_others && self.bridge == Bridge::Open {
-            match self.audited + FLOWS_AFTER {
+            match self.read.since + FLOWS_AFTER {
                 soon if now < soon => self.wake_at(soon),
                 _ => self.stale = true,
             }
@@ -41,6 +43,9 @@ impl Control {
                 // Nobody says when the switch would take it: when a table has room again, for one.
                 self.forget_refusals();
                 self.settled = None;
+            }
+            if of_ours {
+                self.audited = now;
             }
             self.busy = true;
             self.changed_by_others = false;

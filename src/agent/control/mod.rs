@@ -121,6 +121,8 @@ enum Bridge {
 /// How flows were found when they were read.
 #[derive(Clone, Debug, Default)]
 struct Read {
+    /// When, since the beginning.
+    since: Duration,
     /// When, as the time of day.
     at: String,
     /// Packets and bytes, by cookie.

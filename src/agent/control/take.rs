@@ -153,7 +153,6 @@ impl Control {
         self.busy = false;
         // Without an answer the connection is closed, which is said next.
         let Ok(entries) = answer else { return };
-        self.audited = now;
         self.stale = false;
         let mut counted: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
         for entry in entries.iter().filter(|entry| plan::is_ours_flow(&entry.flow)) {
@@ -161,7 +160,7 @@ impl Control {
             sums.0 = sums.0.saturating_add(entry.counters.packets);
             sums.1 = sums.1.saturating_add(entry.counters.bytes);
         }
-        self.read = Read { at, counted };
+        self.read = Read { since: now, at, counted };
         let flows: Vec<Flow> = entries.into_iter().map(|entry| entry.flow).collect();
         self.observed.flows.insert(self.settings.bridge.clone(), Some(flows));
     }
